@@ -1,0 +1,1 @@
+"""Figures of the study: one public function a figure, each reads a tidy table and returns a Figure."""

@@ -1,0 +1,61 @@
+"""What every figure shares: the style sheet, one color and marker an engine, bands, direct labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+STYLE = Path(__file__).with_name("drift.mplstyle")
+
+BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+ORANGE, SKY, YELLOW, BLACK, GREY = "#E69F00", "#56B4E9", "#F0E442", "#000000", "#7F7F7F"
+
+# One row an engine: (label, color, marker, line style). Exact is black everywhere.
+ENGINES = {
+    "exact": ("exact", BLACK, "", "-"),
+    "faiss-hnsw": ("FAISS, default", VERMILION, "o", "-"),
+    "faiss-hnsw-unbounded": ("FAISS, unbounded queue", BLUE, "s", "--"),
+    "hnswlib": ("hnswlib", GREEN, "^", ":"),
+}
+
+
+def use_style() -> None:
+    """Apply the style sheet; in a notebook, show figures as SVG."""
+    plt.style.use(STYLE)
+    try:
+        from IPython import get_ipython
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+    except ImportError:
+        return
+    if get_ipython() is not None:
+        set_matplotlib_formats("svg", metadata={"Date": None})
+
+
+def new(rows: int = 1, columns: int = 1, *, size=None, **options):
+    """A closed figure and its axes: shown once, where a cell returns it."""
+    with plt.style.context(STYLE):
+        figure, axes = plt.subplots(rows, columns, figsize=size, **options)
+    plt.close(figure)
+    return figure, axes
+
+
+def look(engine: str, **changes) -> dict:
+    """Keyword arguments for ``Axes.plot`` that give an engine its color, marker and line style."""
+    label, color, marker, line = ENGINES.get(engine, (engine, GREY, "x", "-."))
+    return {"label": label, "color": color, "marker": marker, "linestyle": line, **changes}
+
+
+def band(axes, x, low, high, color) -> None:
+    """Shade an interval."""
+    axes.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
+
+
+def label_end(axes, x, y, text, color, *, dx: float = 4, dy: float = 0) -> None:
+    """Write a direct label at the last finite point of a line, in the line's color."""
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    last = np.flatnonzero(np.isfinite(y))[-1]
+    axes.annotate(
+        text, (x[last], y[last]), xytext=(dx, dy), textcoords="offset points", color=color, va="center", fontsize=9
+    )

@@ -1,0 +1,42 @@
+"""Tables for readers: a DataFrame shown as Markdown, which both routes of the paper and JupyterLab render."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+
+class Table:
+    """A DataFrame whose only rich form is Markdown (a text/html output would pull scripts into the paper).
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row a line; the index is not shown. Missing values show as a dash.
+    digits : int or dict, default 3
+        Decimals of the float columns; a dict gives them by column name.
+
+    Examples
+    --------
+    >>> print(Table(pd.DataFrame({"k": [10], "overlap": [0.98765]}), digits=2).markdown)
+    |   k |   overlap |
+    |----:|----------:|
+    |  10 |      0.99 |
+    """
+
+    def __init__(self, frame: pd.DataFrame, digits: int | dict = 3):
+        shown = frame.copy()
+        floats = [column for column in shown if pd.api.types.is_float_dtype(shown[column])]
+        for column in floats:
+            places = digits.get(column, 3) if isinstance(digits, dict) else digits
+            shown[column] = [f"{value:,.{places}f}" if pd.notna(value) else "–" for value in shown[column]]
+        integers = [column for column in shown if pd.api.types.is_integer_dtype(shown[column])]
+        for column in integers:
+            shown[column] = [f"{value:,}" for value in shown[column]]
+        align = ["right" if column in floats + integers else "left" for column in shown]
+        self.markdown = shown.to_markdown(index=False, disable_numparse=True, colalign=align)
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown
+
+    def __repr__(self) -> str:
+        return self.markdown
