@@ -1,0 +1,274 @@
+"""What every index has in common: the build, the search, the query dropped by id, the file it is kept in."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from ..checks import METRICS, InputError, one_of, vectors, whole_number
+from ..files import replacing, sha256, write_text
+from ..neighbors import MISSING, Neighbors
+
+DEFAULT_EF = 50
+
+
+def library(name: str, install: str):
+    """Import an index library, or say what to install.
+
+    >>> library("json", "pip install json").__name__
+    'json'
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(f"This engine needs the package {name}, which cannot be imported; {install}.") from error
+
+
+def checksum(array: np.ndarray) -> str:
+    """SHA-256 of an array's shape, dtype and bytes.
+
+    >>> checksum(np.zeros(2)) == checksum(np.zeros(2)), checksum(np.zeros(2)) == checksum(np.zeros((1, 2)))
+    (True, False)
+    """
+    array = np.ascontiguousarray(array)
+    digest = hashlib.sha256(f"{array.shape} {array.dtype.str} ".encode())
+    digest.update(array.data)
+    return digest.hexdigest()
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    """Scale each row to length 1, in float64, and return float32."""
+    rows = rows.astype(np.float64)
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+class Index(ABC):
+    """An index over a base of n points: built once by `build_index`, searched many times.
+
+    Attributes
+    ----------
+    engine : str
+        Name in `ENGINES`.
+    params : dict
+        Build parameters, the defaults filled in.
+    metric, seed, size, dimension
+        The metric ("l2" or "cosine"), the seed of the graph's levels, n and d.
+    seconds : float
+        Wall time of the build; for an index read from a file, of the build at the time.
+    threads : int
+        Search threads; may be set.
+    ef : int
+        Search effort of a search that gives none; may be set, and is kept in the file.
+    key : str
+        Hexadecimal digest of everything the index was made from: base, engine, library version, parameters.
+    distance_computations : int or None
+        Distances evaluated by the last search, over all its queries; None where the library does not count.
+        HNSW: the links followed on all levels; the one distance to the entry point is not in FAISS's count.
+    """
+
+    engine: ClassVar[str]
+    kept_as: ClassVar[str]  # the engine named in files: two engines that differ in the search alone share a file
+    defaults: ClassVar[dict[str, int]] = {}
+    lowest: ClassVar[dict[str, int]] = {}
+    batch: ClassVar[int] = 1 << 16  # queries handed to the library in one call
+
+    def __init__(self, native, about: dict):
+        self.native = native
+        self._about = about
+        self.metric, self.seed, self.params = about["metric"], about["seed"], about["params"]
+        self.size, self.dimension = about["size"], about["dimension"]
+        self.seconds, self.key = about["seconds"], about["key"]
+        self.ef, self.threads = about["ef"], about["threads"]
+        self.distance_computations: int | None = None
+
+    @classmethod
+    def describe(cls, base, *, metric: str, seed: int, threads: int, params: dict) -> dict:
+        """Check what an index is to be built from, and return it with its key (`seconds` still missing)."""
+        one_of(metric, METRICS, "metric")
+        unknown = sorted(set(params) - set(cls.defaults))
+        if unknown:
+            known = ", ".join(cls.defaults) or "none"
+            raise InputError(f"{cls.engine} has no build parameter {', '.join(unknown)}; known are: {known}.")
+        params = {
+            name: whole_number(params.get(name, value), name, cls.lowest[name]) for name, value in cls.defaults.items()
+        }
+        made_from = {
+            "engine": cls.kept_as,
+            "version": cls.version(),
+            "metric": metric,
+            "seed": whole_number(seed, "seed", 0),
+            "build_threads": whole_number(threads, "threads", 1),
+            "params": params,
+            "size": len(base),
+            "dimension": base.shape[1],
+            "base": checksum(base),
+        }
+        key = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+        return {**made_from, "key": key, "ef": DEFAULT_EF, "threads": made_from["build_threads"]}
+
+    @classmethod
+    def build(cls, base: np.ndarray, about: dict) -> Index:
+        """Build over ``base`` (n, d) float32 what `describe` described."""
+        points = unit(base) if about["metric"] == "cosine" else base
+        start = time.perf_counter()
+        native = cls._build(points, about)
+        return cls(native, {**about, "seconds": time.perf_counter() - start})
+
+    def search(self, queries, k: int, ef: int | None = None, exclude_self=False) -> Neighbors:
+        """Search the k nearest neighbors of each query.
+
+        Parameters
+        ----------
+        queries : (q, d) array
+            Vectors in the base's dimension.
+        k : int
+            Neighbors a query, from 1 to n (to n - 1 where the query itself is left out).
+        ef : int, optional
+            Search effort, at least 1; `self.ef` if not given. What it means at k > ef: `effective_ef`.
+        exclude_self : bool or (q,) integers, default False
+            The base point to leave out of each query's list. True: query i is base point i. The library is asked
+            for k + 1 and the point is dropped by id, never by distance 0; where it was not returned, the last
+            neighbor is dropped, and ``self_found`` of the result says so.
+
+        Returns
+        -------
+        Neighbors
+            (q, k), Euclidean distances or 1 - cos, from the library's float32 and clipped at 0; equal distances
+            by the lower id. Neighbors the library did not return have id -1 and distance inf.
+
+        Raises
+        ------
+        InputError
+            If a value is outside its range, or the queries do not fit the base.
+        """
+        queries = vectors(queries, "queries", metric=self.metric, dimension=self.dimension)
+        excluded = self._excluded(exclude_self, len(queries))
+        k = whole_number(k, "k", 1, self.size - (excluded is not None))
+        ef = whole_number(self.ef if ef is None else ef, "ef", 1)
+        threads = whole_number(self.threads, "threads", 1)
+        if self.metric == "cosine":
+            queries = unit(queries)
+        asked = k + (excluded is not None)
+        self.distance_computations = None
+        parts = [
+            self._ask(queries[start : start + self.batch], asked, ef, threads)
+            for start in range(0, len(queries), self.batch)
+        ]
+        counts = [count for _, _, count in parts]
+        self.distance_computations = None if None in counts else sum(counts)
+        ids = np.concatenate([ids for ids, _, _ in parts]).astype(np.int64)
+        distances = self._distances(np.concatenate([values for _, values, _ in parts]).astype(np.float64))
+        distances[ids < 0] = np.inf
+        ids[ids < 0] = MISSING
+        found = _in_order(ids, distances)
+        return found if excluded is None else _without(found, excluded)
+
+    @abstractmethod
+    def effective_ef(self, k: int, ef: int) -> int | None:
+        """Effort a search for ``k`` at ``ef`` really makes, where k is what the library is asked for
+        (k + 1 in leave-one-out); None for an engine without such a knob."""
+
+    def graph(self):
+        """The graph inside, as a `neighborhood_drift.graph.Graph`; raises for an engine that has none."""
+        raise InputError(f"{self.engine} is not a graph; engines with one are faiss-hnsw and hnswlib.")
+
+    def save(self, path) -> Path:
+        """Write the library's own file to ``path`` and what it is to ``path`` + ".json"; each whole or not at all."""
+        path = Path(path)
+        with replacing(path) as part:
+            self._write(part)
+            digest = sha256(part)
+        about = {**self._about, "engine": self.engine, "ef": self.ef, "threads": self.threads, "sha256": digest}
+        write_text(_about_path(path), json.dumps(about, indent=1) + "\n")
+        return path
+
+    @classmethod
+    def load(cls, path) -> Index:
+        """Read what `save` wrote, the search effort included."""
+        about = read_about(path)
+        return cls(cls._read(Path(path), about), about)
+
+    @classmethod
+    @abstractmethod
+    def version(cls) -> str:
+        """Version of the library."""
+
+    @classmethod
+    @abstractmethod
+    def _build(cls, points, about): ...
+
+    @abstractmethod
+    def _ask(self, queries, k, ef, threads):
+        """Return ids (q, k), the library's own distances (q, k), and the distance computations or None."""
+
+    @abstractmethod
+    def _write(self, path: Path): ...
+
+    @classmethod
+    @abstractmethod
+    def _read(cls, path: Path, about: dict): ...
+
+    def _distances(self, values):
+        """From the library's squared Euclidean distances to Euclidean ones; float32 rounding can go below 0."""
+        return np.sqrt(np.maximum(values, 0)) if self.metric == "l2" else np.maximum(values, 0)
+
+    def _excluded(self, exclude_self, count):
+        if isinstance(exclude_self, (bool, np.bool_)):
+            if exclude_self and count != self.size:
+                raise InputError(
+                    f"exclude_self is True for {count} queries over {self.size} points; it means that query i is "
+                    "base point i, so for fewer queries pass their row numbers."
+                )
+            return np.arange(count) if exclude_self else None
+        excluded = np.asarray(exclude_self)
+        if excluded.shape != (count,) or excluded.dtype.kind not in "iu":
+            raise InputError(
+                f"exclude_self has shape {excluded.shape} and dtype {excluded.dtype}; "
+                f"it must be True, False or {count} whole numbers."
+            )
+        if count and (excluded.min() < 0 or excluded.max() >= self.size):
+            raise InputError(f"exclude_self holds rows outside the base; allowed are 0 to {self.size - 1}.")
+        return excluded
+
+
+def read_about(path) -> dict:
+    """Read the description beside an index file and check the file against it."""
+    path = Path(path)
+    if not path.is_file() or not _about_path(path).is_file():
+        raise InputError(f"{path} is not a saved index; the file and {_about_path(path).name} beside it are needed.")
+    about = json.loads(_about_path(path).read_text(encoding="utf-8"))
+    if sha256(path) != about["sha256"]:
+        raise InputError(f"{path} does not match the checksum in {_about_path(path).name}; build and save it again.")
+    return about
+
+
+def _about_path(path: Path) -> Path:
+    return path.with_name(path.name + ".json")
+
+
+def _in_order(ids, distances) -> Neighbors:
+    """Neighbors by distance, then id; libraries return almost every row so, and only the others are sorted."""
+    nearer = distances[:, 1:] < distances[:, :-1]
+    tied = (distances[:, 1:] == distances[:, :-1]) & (ids[:, 1:] < ids[:, :-1])
+    wrong = (nearer | tied).any(axis=1)
+    if wrong.any():
+        ordered = Neighbors.sorted(ids[wrong], distances[wrong])
+        ids[wrong], distances[wrong] = ordered.ids, ordered.distances
+    return Neighbors(ids, distances)
+
+
+def _without(found: Neighbors, excluded) -> Neighbors:
+    """Drop each query's own id, or the last neighbor where it is absent."""
+    hit = found.ids == np.asarray(excluded)[:, None]
+    self_found = hit.any(axis=1)
+    column = np.where(self_found, hit.argmax(axis=1), found.k - 1)
+    keep = np.arange(found.k) != column[:, None]
+    shape = (len(found.ids), found.k - 1)
+    return Neighbors(found.ids[keep].reshape(shape), found.distances[keep].reshape(shape), self_found)

@@ -1,0 +1,304 @@
+"""One contract, run against every engine; then what is particular to one library."""
+
+import json
+import re
+import sys
+
+import faiss
+import numpy as np
+import pytest
+
+from neighborhood_drift.checks import InputError
+from neighborhood_drift.indexes import ENGINES, build_index, build_indexes, load_index
+from neighborhood_drift.indexes import base as shared
+
+GRAPHS = [name for name in ENGINES if name != "faiss-flat"]
+N, D = 300, 12
+
+
+@pytest.fixture(scope="module")
+def points():
+    return np.random.default_rng(3).normal(size=(N, D)).astype(np.float32)
+
+
+def true_order(points, queries, metric):
+    """Every base point of each query by float64 distance: the oracle of the contract."""
+    x, q = points.astype(np.float64), queries.astype(np.float64)
+    if metric == "cosine":
+        x, q = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (x, q))
+        distances = 1 - q @ x.T
+    else:
+        distances = np.linalg.norm(q[:, None] - x[None], axis=2)
+    order = np.argsort(distances, axis=1, kind="stable")
+    return order, np.take_along_axis(distances, order, axis=1)
+
+
+# float32 products of 12 terms of size 1; near 0 the square root doubles what is left of a squared error
+ACCURACY = {"rtol": 1e-4, "atol": 2e-3}
+
+
+@pytest.mark.parametrize("metric", ["l2", "cosine"])
+@pytest.mark.parametrize("name", ENGINES)
+class TestContract:
+    def test_full_effort_finds_the_true_neighbors_in_the_metrics_own_unit(self, name, metric, points):
+        queries = np.random.default_rng(4).normal(size=(40, D)).astype(np.float32)
+        order, distances = true_order(points, queries, metric)
+        found = build_index(name, points, metric=metric).search(queries, k=10, ef=N)
+        assert found.ids.shape == found.distances.shape == (40, 10) and found.self_found is None
+        np.testing.assert_allclose(found.distances, distances[:, :10], **ACCURACY)
+        assert (found.ids == order[:, :10]).mean() > 0.99
+
+    def test_leave_one_out_drops_the_query_by_its_id(self, name, metric, points):
+        found = build_index(name, points, metric=metric).search(points, k=7, ef=N, exclude_self=True)
+        _, distances = true_order(points, points, metric)
+        assert (found.ids != np.arange(N)[:, None]).all()
+        # a graph may hold a few points that no link leads to; they are missing from other points' lists too
+        assert found.self_found.mean() > 0.98
+        assert np.isclose(found.distances, distances[:, 1:8], **ACCURACY).mean() > 0.98
+
+    def test_thinned_leave_one_out_is_the_same_search(self, name, metric, points):
+        index, rows = build_index(name, points, metric=metric), np.array([5, 17, 200])
+        thinned = index.search(points[rows], k=7, exclude_self=rows)
+        every = index.search(points, k=7, exclude_self=True).rows(rows)
+        np.testing.assert_array_equal(thinned.ids, every.ids)
+
+    def test_a_duplicate_does_not_replace_the_query(self, name, metric, points):
+        doubled = np.vstack([points, points[:1]])
+        found = build_index(name, doubled, metric=metric).search(doubled[[0, N]], k=3, ef=N, exclude_self=[0, N])
+        assert found.ids[0, 0] == N and found.ids[1, 0] == 0
+        np.testing.assert_allclose(found.distances[:, 0], 0, atol=2e-3)
+
+    def test_all_points_can_be_asked_for_and_none_comes_twice(self, name, metric, points):
+        found = build_index(name, points, metric=metric).search(points[:20], k=N, ef=N)
+        for row in found.ids:
+            answered = row[row >= 0]
+            assert len(set(answered)) == len(answered)
+        assert (found.found >= N - 2).all()
+
+    def test_saved_and_loaded_it_gives_the_same_answers_at_the_same_effort(self, name, metric, points, tmp_path):
+        index = build_index(name, points, metric=metric, seed=5)
+        index.ef, index.threads = 17, 2
+        again = load_index(index.save(tmp_path / "kept.index"))
+        assert (again.engine, again.params, again.metric, again.seed) == (name, index.params, metric, 5)
+        assert (again.ef, again.threads, again.seconds, again.key) == (17, 2, index.seconds, index.key)
+        for k in (5, 40):
+            one, two = index.search(points, k), again.search(points, k)
+            np.testing.assert_array_equal(one.ids, two.ids)
+            np.testing.assert_array_equal(one.distances, two.distances)
+
+    def test_same_seed_same_answers_and_threads_of_the_search_do_not_matter(self, name, metric, points):
+        one, two = (build_index(name, points, metric=metric, seed=2) for _ in range(2))
+        two.threads = 2
+        np.testing.assert_array_equal(one.search(points, 9, ef=3).ids, two.search(points, 9, ef=3).ids)
+
+    def test_float16_and_integers_are_accepted(self, name, metric, points):
+        whole = np.round(points * 4)
+        whole[:, 0] = 1
+        answers = [
+            build_index(name, whole.astype(dtype), metric=metric).search(whole.astype(dtype), 4).ids
+            for dtype in (np.float32, np.float16, np.int8)
+        ]
+        np.testing.assert_array_equal(answers[0], answers[1])
+        np.testing.assert_array_equal(answers[0], answers[2])
+
+
+@pytest.mark.parametrize("name", ENGINES)
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("arguments", "sentence"),
+        [
+            ({"k": 0}, "k is 0; it must be a whole number from 1 to 300."),
+            ({"k": N + 1}, "k is 301; it must be a whole number from 1 to 300."),
+            ({"k": N, "exclude_self": True}, "k is 300; it must be a whole number from 1 to 299."),
+            ({"k": 2.5}, "k is 2.5; it must be a whole number from 1 to 300."),
+            ({"k": 5, "ef": 0}, "ef is 0; it must be a whole number of at least 1."),
+            ({"k": 5, "exclude_self": [1, 2]}, "must be True, False or 300 whole numbers"),
+            ({"k": 5, "exclude_self": np.full(N, N)}, "allowed are 0 to 299"),
+        ],
+    )
+    def test_search(self, name, points, arguments, sentence):
+        with pytest.raises(InputError, match=re.escape(sentence)):
+            build_index(name, points).search(points, **arguments)
+
+    def test_queries(self, name, points):
+        index = build_index(name, points)
+        with pytest.raises(InputError, match="queries has 5 dimensions; the base has 12"):
+            index.search(points[:, :5], 3)
+        with pytest.raises(InputError, match="NaN or infinite"):
+            index.search(np.full((1, D), np.nan), 3)
+        with pytest.raises(InputError, match="pass their row numbers"):
+            index.search(points[:10], 3, exclude_self=True)
+
+    def test_parameters(self, name, points):
+        known = ", ".join(ENGINES[name].defaults) or "none"
+        with pytest.raises(InputError, match=f"no build parameter efConstruction; known are: {known}"):
+            build_index(name, points, efConstruction=3)
+        with pytest.raises(InputError, match="metric is 'l3'; known are l2, cosine"):
+            build_index(name, points, metric="l3")
+        with pytest.raises(InputError, match="seed is -1"):
+            build_index(name, points, seed=-1)
+        with pytest.raises(InputError, match="threads is 0"):
+            build_index(name, points, threads=0)
+
+    def test_a_damaged_or_missing_file(self, name, points, tmp_path):
+        path = build_index(name, points).save(tmp_path / "kept.index")
+        path.write_bytes(path.read_bytes()[:-1])
+        with pytest.raises(InputError, match="does not match the checksum"):
+            load_index(path)
+        with pytest.raises(InputError, match="is not a saved index"):
+            load_index(tmp_path / "absent.index")
+
+    def test_a_missing_library_says_what_to_install(self, name, points, monkeypatch):
+        package = "hnswlib" if name == "hnswlib" else "faiss"
+        monkeypatch.setitem(sys.modules, package, None)
+        with pytest.raises(ImportError, match="pip install"):
+            build_index(name, points)
+
+
+def test_an_unknown_engine_is_refused_with_the_known_ones(points):
+    with pytest.raises(InputError, match="engine is 'annoy'; known are faiss-flat, faiss-hnsw"):
+        build_index("annoy", points)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_the_seed_changes_the_graph_for_each_seed_from_zero(name, points):
+    levels = [build_index(name, points, seed=seed, M=4).graph().levels for seed in range(4)]
+    assert len({tuple(level) for level in levels}) == 4
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_m_of_one_is_refused(name, points):
+    with pytest.raises(InputError, match="M is 1; it must be a whole number of at least 2"):
+        build_index(name, points, M=1)
+
+
+def islands():
+    """A cluster of 60 points and, far away, one of 300: with M = 2 no link connects the two."""
+    rng = np.random.default_rng(0)
+    near, far = rng.normal(size=(60, 3)), rng.normal(size=(300, 3)) + 1e4
+    return np.vstack([near, far]).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("metric", ["l2", "cosine"])
+def test_neighbors_the_library_did_not_find_are_missing_slots(name, metric):
+    base = islands()
+    index = build_index(name, base, metric=metric, M=2, ef_construction=2)
+    found = index.search(base, k=200, ef=1, exclude_self=True)
+    assert (found.found < 200).any()
+    missing = found.ids == -1
+    assert np.isinf(found.distances[missing]).all() and np.isfinite(found.distances[~missing]).all()
+    assert found.distances[~missing].max() < 1e6  # FAISS pads with 3.4e38
+    assert (found.ids != np.arange(len(base))[:, None]).all()
+
+
+def test_hnswlib_gives_a_refused_query_all_the_neighbors_there_are():
+    base = islands()
+    index = build_index("hnswlib", base, M=2, ef_construction=2)
+    found = index.search(base, k=200, ef=1)
+    short = np.flatnonzero(found.found < 200)
+    index.native.set_ef(200)
+    for row in short[:20]:
+        count = int(found.found[row])
+        index.native.knn_query(base[row], k=count)
+        with pytest.raises(RuntimeError):
+            index.native.knn_query(base[row], k=count + 1)
+    complete = np.flatnonzero(found.found == 200)
+    if complete.size:
+        ids, _ = index.native.knn_query(base[complete], k=200)
+        assert {*ids[0].tolist()} == {*found.ids[complete[0]].tolist()}
+
+
+def test_where_the_query_was_not_returned_the_last_neighbor_goes():
+    base = islands()
+    index = build_index("hnswlib", base, M=2, ef_construction=2)
+    whole, cut = index.search(base, 5, ef=1), index.search(base, 4, ef=1, exclude_self=True)
+    lost = ~cut.self_found
+    assert lost.any()
+    np.testing.assert_array_equal(cut.ids[lost], whole.ids[lost, :4])
+
+
+class TestFaiss:
+    def test_beyond_ef_the_default_rule_visits_the_same_points_whatever_k_is(self, points):
+        index = build_index("faiss-hnsw", points, M=4)
+        index.search(points, k=20, ef=10)
+        visited = index.distance_computations
+        index.search(points, k=100, ef=10)
+        assert index.distance_computations == visited
+        classical = index.unbounded()
+        classical.search(points, k=100, ef=10)
+        assert classical.distance_computations > visited
+
+    def test_the_unbounded_view_is_the_unbounded_engine(self, points):
+        view = build_index("faiss-hnsw", points, M=4, seed=7).unbounded()
+        built = build_index("faiss-hnsw-unbounded", points, M=4, seed=7)
+        assert view.engine == built.engine == "faiss-hnsw-unbounded" and view.key == built.key
+        np.testing.assert_array_equal(view.search(points, 30, ef=5).ids, built.search(points, 30, ef=5).ids)
+
+    def test_effective_effort(self, points):
+        index = build_index("faiss-hnsw", points)
+        assert index.effective_ef(251, 50) == 50
+        assert index.unbounded().effective_ef(251, 50) == 251
+        assert build_index("hnswlib", points).effective_ef(251, 50) == 251
+        assert build_index("faiss-flat", points).effective_ef(251, 50) is None
+
+    def test_flat_counts_every_distance_and_hnswlib_none(self, points):
+        flat = build_index("faiss-flat", points)
+        flat.search(points[:7], 3)
+        assert flat.distance_computations == 7 * N
+        index = build_index("hnswlib", points)
+        index.search(points[:7], 3)
+        assert index.distance_computations is None
+
+    def test_the_number_of_threads_is_restored(self, points):
+        before = faiss.omp_get_max_threads()
+        index = build_index("faiss-hnsw", points, threads=1)
+        index.threads = before + 1
+        index.search(points, 3)
+        assert faiss.omp_get_max_threads() == before
+
+
+class TestCache:
+    @pytest.mark.parametrize("name", ENGINES)
+    def test_a_kept_index_is_fetched_and_answers_alike(self, name, points, tmp_path, monkeypatch):
+        built = build_index(name, points, cache=tmp_path)
+        monkeypatch.setattr(ENGINES[name], "build", None)
+        kept = build_index(name, points, cache=tmp_path)
+        assert kept.seconds == built.seconds and kept.engine == name
+        np.testing.assert_array_equal(kept.search(points, 20).ids, built.search(points, 20).ids)
+
+    def test_what_makes_another_index_makes_another_key(self, points):
+        keys = {
+            build_index("faiss-hnsw", base, **changed).key
+            for base, changed in [
+                (points, {}),
+                (points, {"M": 8}),
+                (points, {"ef_construction": 40}),
+                (points, {"seed": 1}),
+                (points, {"metric": "cosine"}),
+                (points, {"threads": 2}),
+                (points[:-1], {}),
+                (points[::-1], {}),
+            ]
+        }
+        assert len(keys) == 8
+
+    def test_the_description_is_plain_json(self, points, tmp_path):
+        path = build_index("hnswlib", points, seed=np.int64(4)).save(tmp_path / "a.index")
+        about = json.loads((tmp_path / "a.index.json").read_text())
+        assert about["seed"] == 4 and about["version"].startswith("hnswlib ") and path.exists()
+
+
+def test_indexes_built_side_by_side_are_those_built_alone(points):
+    specs = [{"name": name, "M": m, "seed": 3} for name in ("faiss-hnsw", "hnswlib") for m in (4, 8)]
+    together = build_indexes(specs, points, workers=2, progress=False)
+    for spec, index in zip(specs, together, strict=True):
+        alone = build_index(base=points, **spec)
+        assert index.key == alone.key
+        np.testing.assert_array_equal(index.search(points, 25, ef=5).ids, alone.search(points, 25, ef=5).ids)
+
+
+def test_checksum_knows_shape_and_type():
+    zeros = np.zeros(4)
+    sums = {shared.checksum(a) for a in (zeros, zeros.reshape(2, 2), zeros.astype(np.float32), zeros.astype(int))}
+    assert len(sums) == 4
