@@ -1,0 +1,107 @@
+"""Local intrinsic dimensionality (LID) of each query, by maximum likelihood from its neighbor distances."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .neighbors import Neighbors
+
+
+def lid_curve(distances) -> np.ndarray:
+    """Estimate the LID of each query from its first 1, 2, ..., k distances at once.
+
+    Parameters
+    ----------
+    distances : (q, k) floats
+        Ascending distances, never squared (squaring halves the estimate); missing neighbors infinite and last.
+
+    Returns
+    -------
+    (q, k) float64
+        Column j holds the estimate from the first j + 1 slots; see `lid`.
+
+    Examples
+    --------
+    >>> lid_curve([[0.0, 1.0, 2.0, 4.0]]).round(3)
+    array([[  nan,   nan, 1.443, 0.962]])
+    """
+    distances = np.asarray(distances, dtype=np.float64)
+    usable = np.isfinite(distances) & (distances > 0)
+    # Logarithms are taken against the smallest positive distance, so that their cumulative sums stay small and precise.
+    smallest = np.min(distances, axis=1, initial=np.inf, where=usable)[:, None]
+    logs = np.zeros_like(distances)
+    np.divide(distances, smallest, out=logs, where=usable)
+    np.log(logs, out=logs, where=usable)
+    count = np.cumsum(usable, axis=1)
+    farthest = np.maximum.accumulate(logs, axis=1)
+    spread = count * farthest - np.cumsum(logs, axis=1)
+    estimate = np.full(distances.shape, np.nan)
+    np.divide(count - 1, spread, out=estimate, where=farthest > 0)
+    return estimate
+
+
+def lid(nb: Neighbors) -> np.ndarray:
+    """Estimate the LID of each query: -1 / mean over i < k of ln(r_i / r_k).
+
+    Parameters
+    ----------
+    nb : Neighbors
+        Distances r_1 <= ... <= r_k that are lengths, never squared.
+
+    Returns
+    -------
+    (q,) float64
+        Missing slots and zero distances are left out, so k is the number of positive distances that remain and r_k the
+        largest of them. nan where fewer than two distinct positive ones remain.
+
+    Notes
+    -----
+    Levina and Bickel (2004), eq. 8; Amsaleg et al. (2015), section 4.1. The mean has k - 1 terms. Where
+    distances follow a power law with exponent m exactly, the expectation is m (k - 1) / (k - 2): see `lid_bias`.
+
+    Examples
+    --------
+    >>> nb = Neighbors([[3, 1, 2]], [[1.0, 2.0, 4.0]])
+    >>> lid(nb).round(3)
+    array([0.962])
+    """
+    return lid_curve(nb.distances)[:, -1]
+
+
+def lid_bias(k: int) -> float:
+    """Return the factor (k - 1) / (k - 2) by which the mean of `lid` over queries exceeds the true dimension.
+
+    It holds where distances within r_k follow a power law exactly, for k of at least 3 (Levina and Bickel 2004, section 3.1).
+
+    >>> lid_bias(10)
+    1.125
+    """
+    return (k - 1) / (k - 2)
+
+
+def lid_mean(values) -> float:
+    """Mean of per-query estimates, nan left out; nan if none is left.
+
+    >>> lid_mean([2.0, 4.0, float("nan")])
+    3.0
+    """
+    values = _known(values)
+    return float(values.mean()) if len(values) else np.nan
+
+
+def lid_harmonic_mean(values) -> float:
+    """Harmonic mean of per-query estimates, nan left out; nan if none is left.
+
+    It averages the inverse estimates, which makes the estimate from all queries together the one of maximum likelihood
+    (MacKay and Ghahramani 2005).
+
+    >>> round(lid_harmonic_mean([2.0, 4.0, float("nan")]), 3)
+    2.667
+    """
+    values = _known(values)
+    return float(len(values) / np.sum(1.0 / values)) if len(values) else np.nan
+
+
+def _known(values) -> np.ndarray:
+    values = np.asarray(values, dtype=np.float64)
+    return values[~np.isnan(values)]

@@ -1,0 +1,357 @@
+"""How far a returned neighbor list stands from the exact one, query by query."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from . import kernels
+from .checks import METRICS, InputError, one_of, vectors, whole_number
+from .exact import checked_ids, distances_to, scales
+from .intervals import bootstrap_means, limits, wide_table
+from .lid import lid, lid_curve
+from .neighbors import Neighbors
+
+METRIC_COLUMNS = (
+    "overlap",
+    "tie_aware_recall",
+    "mean_distance_exact",
+    "mean_distance",
+    "mean_distance_ratio",
+    "kth_distance_exact",
+    "kth_distance",
+    "kth_distance_ratio",
+    "barycenter_shift_raw",
+    "barycenter_shift",
+    "lid_exact",
+    "lid",
+    "lid_difference",
+    "missing_share",
+)
+
+
+def overlap(exact: Neighbors, approx: Neighbors) -> np.ndarray:
+    """Share of the k true ids that were returned.
+
+    Parameters
+    ----------
+    exact, approx : Neighbors
+        Lists of the same queries, both (q, k).
+
+    Returns
+    -------
+    (q,) float64
+        From 0 to 1, whatever the order within the lists; a repeated id counts once, a missing slot not at all. The
+        share is of the ids that ``exact`` holds; nan where it holds none. Ties: only the id counts; see `tie_aware_recall`.
+
+    Raises
+    ------
+    InputError
+        If the two have different shapes.
+
+    Examples
+    --------
+    >>> exact = Neighbors([[1, 2]], [[1.0, 2.0]])
+    >>> overlap(exact, Neighbors([[2, 3]], [[2.0, 3.0]]))
+    array([0.5])
+    """
+    _same_shape(exact, approx)
+    shared = (_ranks(exact.ids, approx.ids) >= 0).sum(axis=1)
+    return _ratio(shared, exact.found)
+
+
+def tie_aware_recall(exact: Neighbors, approx: Neighbors, rtol: float = 1e-6) -> np.ndarray:
+    """Share of the k slots that hold a point no farther than (1 + rtol) times the k-th true distance.
+
+    Parameters
+    ----------
+    exact, approx : Neighbors
+        Lists of the same queries, both (q, k), with distances by the same arithmetic.
+    rtol : float, default 1e-6
+        Relative tolerance; large enough for float32 distances, far below a neighbor's worth of distance.
+
+    Returns
+    -------
+    (q,) float64
+        From 0 to 1; another point at the same distance counts, a repeated id once, a missing slot not at all. If
+        ``exact`` has missing slots, the last true distance found is the k-th and the share is of those found; nan
+        where none was found.
+
+    Raises
+    ------
+    InputError
+        If the two have different shapes.
+
+    Notes
+    -----
+    The recall of Aumüller, Bernhardsson and Faithfull (2020), section 2, with a relative tolerance in place of an absolute one.
+
+    Examples
+    --------
+    >>> exact = Neighbors([[1, 2]], [[1.0, 2.0]])
+    >>> tie_aware_recall(exact, Neighbors([[1, 3]], [[1.0, 2.0]]))
+    array([1.])
+    """
+    _same_shape(exact, approx)
+    reach = kth_distance(exact)[:, None] * (1 + rtol)
+    repeated = _ranks(exact.ids, approx.ids) == kernels.REPEATED
+    within = ((approx.distances <= reach) & ~repeated).sum(axis=1)
+    return _ratio(np.minimum(within, exact.found), exact.found)
+
+
+def mean_distance(nb: Neighbors) -> np.ndarray:
+    """(q,) mean distance over the neighbors found, in the unit of ``nb``; nan where none was found.
+
+    >>> mean_distance(Neighbors([[4, 7, -1]], [[1.0, 2.0, np.inf]]))
+    array([1.5])
+    """
+    known = np.isfinite(nb.distances)
+    return _ratio(nb.distances.sum(axis=1, where=known), nb.found)
+
+
+def kth_distance(nb: Neighbors) -> np.ndarray:
+    """(q,) distance of the last neighbor found, in the unit of ``nb``; nan where none was found.
+
+    >>> kth_distance(Neighbors([[4, 7, -1]], [[1.0, 2.0, np.inf]]))
+    array([2.])
+    """
+    found = nb.found
+    last = np.take_along_axis(nb.distances, np.maximum(found - 1, 0)[:, None], axis=1)[:, 0]
+    return np.where(found > 0, last, np.nan)
+
+
+def barycenter_shift(
+    base, exact: Neighbors, approx: Neighbors, *, normalize: bool = True, metric: str = "l2"
+) -> np.ndarray:
+    """Distance between the mean of the true neighbors and the mean of the returned ones.
+
+    Parameters
+    ----------
+    base : (n, d) array
+        The points that the ids name.
+    exact, approx : Neighbors
+        Lists of the same queries, both (q, k).
+    normalize : bool, default True
+        Divide by the query's mean true distance, which makes the shift free of unit.
+    metric : {"l2", "cosine"}
+        ``"cosine"``: vectors are divided by their lengths first, and distances are turned from c = 1 - cos into the
+        Euclidean distance sqrt(2 c) between them.
+
+    Returns
+    -------
+    (q,) float64
+        Missing slots are left out of the means; nan where either list is empty, or where the mean true
+        distance to divide by is 0.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ or an id is not a row of the base.
+
+    Notes
+    -----
+    Points in both lists cancel where the lists are equally long, so only the symmetric difference is summed, in float64.
+
+    Examples
+    --------
+    >>> base = [[0.0], [1.0], [2.0], [4.0]]
+    >>> exact = Neighbors([[1, 2]], [[1.0, 2.0]])
+    >>> approx = Neighbors([[1, 3]], [[1.0, 4.0]])
+    >>> barycenter_shift(base, exact, approx, normalize=False)
+    array([1.])
+    """
+    _same_shape(exact, approx)
+    base = vectors(base, "base", metric=metric)
+    checked_ids(exact.ids, len(exact.ids), len(base))
+    checked_ids(approx.ids, len(exact.ids), len(base))
+    shift = _barycenter_shift(base, scales(base, metric), exact, approx)
+    return _ratio(shift, _mean_length(exact, metric)) if normalize else shift
+
+
+def _barycenter_shift(base, factors, exact, approx):
+    ids = np.concatenate([exact.ids, approx.ids], axis=1)
+    with np.errstate(divide="ignore"):
+        share_true, share_returned = 1.0 / exact.found[:, None], 1.0 / approx.found[:, None]
+    weights = np.concatenate(
+        [np.where(exact.ids >= 0, share_true, 0.0), np.where(approx.ids >= 0, -share_returned, 0.0)], axis=1
+    )
+    # A point of both lists has the difference of the two shares: 0 where the lists are equally long.
+    shared = _ranks(exact.ids, approx.ids)
+    rows, slots = np.nonzero(shared >= 0)
+    both = (share_true - share_returned)[rows, 0]
+    weights[rows, shared[rows, slots]] = both
+    weights[rows, exact.k + slots] = 0.0
+    shift = np.zeros(len(ids))
+    kernels.weighted_norms(base, factors, ids, weights, shift)
+    shift[(exact.found == 0) | (approx.found == 0)] = np.nan
+    return shift
+
+
+def drift(base, exact: Neighbors, approx_by_k: dict, *, queries=None, rows=None, metric: str = "l2") -> pd.DataFrame:
+    """Compare the lists returned at each k with the exact ones, query by query.
+
+    Parameters
+    ----------
+    base : (n, d) array
+        The points that the ids name.
+    exact : Neighbors
+        (q, K) exact neighbors, K at least the largest k; the first k are the exact neighbors for k.
+    approx_by_k : dict of int to Neighbors
+        The lists returned when k neighbors were asked for, each (q, k).
+    queries : (q, d) array, optional
+        The vectors asked for, where they are not points of the base.
+    rows : (q,) integers, optional
+        The base points asked, leave-one-out; without ``queries`` and ``rows`` all base points, in order.
+    metric : {"l2", "cosine"}
+
+    Returns
+    -------
+    DataFrame
+        One row a k and query, sorted so. Columns: k, query (the base row, or the position in ``queries``), overlap,
+        tie_aware_recall, mean_distance_exact, mean_distance, mean_distance_ratio, kth_distance_exact, kth_distance,
+        kth_distance_ratio, barycenter_shift_raw, barycenter_shift, lid_exact, lid, lid_difference (returned minus exact),
+        missing_share. A ratio to a true distance of 0 is nan. A value that missing slots leave undefined is nan.
+
+    Raises
+    ------
+    InputError
+        If the lists do not belong to the same queries, ``exact`` is shorter than a k, or an id is not a row of the base.
+
+    Notes
+    -----
+    What engines report as distance (float32, often squared) is not used: each returned point has the distance of the exact
+    list where it stands there, and is measured directly in float64 otherwise; the returned list is sorted by it.
+
+    Examples
+    --------
+    >>> exact = Neighbors([[1, 2], [0, 2], [1, 0]], [[1.0, 3.0], [1.0, 2.0], [2.0, 3.0]])
+    >>> returned = Neighbors([[1], [2], [1]], [[1.0], [2.0], [2.0]])
+    >>> drift([[0.0], [1.0], [3.0]], exact, {1: returned})[["k", "query", "overlap", "mean_distance_ratio"]]
+       k  query  overlap  mean_distance_ratio
+    0  1      0      1.0                  1.0
+    1  1      1      0.0                  2.0
+    2  1      2      1.0                  1.0
+    """
+    one_of(metric, METRICS, "metric")
+    base = vectors(base, "base", metric=metric)
+    asked, names = _asked(base, len(exact.ids), queries, rows)
+    checked_ids(exact.ids, len(exact.ids), len(base))
+    factors = scales(base, metric)
+    exact_lid = lid_curve(exact.distances)
+    tables = []
+    for k in sorted(approx_by_k):
+        returned = approx_by_k[k]
+        whole_number(k, "k", 1, exact.k)
+        if returned.ids.shape != (len(exact.ids), k):
+            raise InputError(f"the lists for k = {k} have shape {returned.ids.shape}; needed is {(len(exact.ids), k)}.")
+        truth, returned = exact.first(k), _measured(base, asked, exact, returned, metric)
+        table = {"k": k, "query": names, "overlap": overlap(truth, returned)}
+        table["tie_aware_recall"] = tie_aware_recall(truth, returned)
+        for name, measure in (("mean_distance", mean_distance), ("kth_distance", kth_distance)):
+            table[f"{name}_exact"], table[name] = measure(truth), measure(returned)
+            table[f"{name}_ratio"] = _ratio(table[name], table[f"{name}_exact"])
+        shift = _barycenter_shift(base, factors, truth, returned)
+        table["barycenter_shift_raw"] = shift
+        table["barycenter_shift"] = _ratio(shift, _mean_length(truth, metric))
+        table["lid_exact"], table["lid"] = exact_lid[:, k - 1], lid(returned)
+        table["lid_difference"] = table["lid"] - table["lid_exact"]
+        table["missing_share"] = 1 - returned.found / k
+        tables.append(pd.DataFrame(table))
+    return pd.concat(tables, ignore_index=True)
+
+
+def summarize(
+    table: pd.DataFrame, ci: float = 0.95, seed: int = 0, resamples: int = 1000, by: tuple = ("k",)
+) -> pd.DataFrame:
+    """Summarise a drift table over its queries: mean, bootstrap interval and missing share of each metric.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As made by `drift`, with more columns if ``by`` names them.
+    ci : float, default 0.95
+        Coverage of the percentile interval.
+    seed, resamples : int
+        Queries are resampled with replacement; the same resamples serve every metric and group, so that
+        curves can be compared.
+    by : tuple of str, default ("k",)
+        Columns that form the groups; within a group each query stands once.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``*by``, metric, mean, low, high, missing (share of queries whose value is nan; those are left out of the
+        rest). One row a group and metric.
+
+    Raises
+    ------
+    InputError
+        If a column is lacking or a query stands more than once in a group.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"k": [10, 10], "query": [0, 1], "overlap": [1.0, np.nan]})
+    >>> summarize(table, resamples=100)
+        k   metric  mean  low  high  missing
+    0  10  overlap   1.0  1.0   1.0      0.5
+    """
+    by = [by] if isinstance(by, str) else list(by)
+    measured = [name for name in METRIC_COLUMNS if name in table]
+    wide = wide_table(table, by, measured)
+    low, high = limits(bootstrap_means(wide.to_numpy(), resamples=resamples, seed=seed), ci)
+    groups = wide.columns.to_frame(index=False)
+    values = {"mean": wide.mean().to_numpy(), "low": low, "high": high, "missing": wide.isna().mean().to_numpy()}
+    tidy = groups.assign(**values)
+    order = tidy["metric"].map({name: place for place, name in enumerate(measured)})
+    tidy = tidy.assign(order=order).sort_values([*by, "order"], ignore_index=True)
+    return tidy[[*by, "metric", "mean", "low", "high", "missing"]]
+
+
+def _asked(base, count, queries, rows):
+    """The query vectors and their names in the table."""
+    if queries is not None:
+        if rows is not None:
+            raise InputError("give queries (vectors) or rows (points of the base), not both.")
+        queries = vectors(queries, "queries", dimension=base.shape[1])
+        names = np.arange(len(queries))
+    else:
+        names = (
+            np.arange(len(base)) if rows is None else checked_ids(np.asarray(rows)[:, None], len(rows), len(base))[:, 0]
+        )
+        queries = base[names]
+    if len(queries) != count:
+        raise InputError(f"there are {len(queries)} queries, and lists of {count}; both must agree.")
+    return queries, names
+
+
+def _measured(base, asked, exact, returned, metric):
+    """The returned lists with float64 distances, sorted by them."""
+    checked_ids(returned.ids, len(asked), len(base))
+    found = _ranks(exact.ids, returned.ids)
+    distances = np.take_along_axis(exact.distances, np.maximum(found, 0), axis=1)
+    elsewhere = found < 0
+    distances[elsewhere] = distances_to(base, asked, np.where(elsewhere, returned.ids, -1), metric=metric)[elsewhere]
+    ids = returned.ids.copy()
+    kernels.sort_lists(ids, distances)
+    return Neighbors(ids, distances, returned.self_found)
+
+
+def _mean_length(nb, metric):
+    return mean_distance(nb if metric == "l2" else Neighbors(nb.ids, np.sqrt(2.0 * nb.distances)))
+
+
+def _ranks(reference, ids):
+    points = max(reference.max(initial=-1), ids.max(initial=-1)) + 1
+    found = np.empty(ids.shape, np.int32)
+    kernels.ranks(reference, ids, points, found)
+    return found
+
+
+def _same_shape(exact, approx):
+    if exact.ids.shape != approx.ids.shape:
+        raise InputError(f"the lists have shapes {exact.ids.shape} and {approx.ids.shape}; both must be one (q, k).")
+
+
+def _ratio(part, whole):
+    """``part / whole``, nan where ``whole`` is 0."""
+    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=np.asarray(whole) != 0)
