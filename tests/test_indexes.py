@@ -197,16 +197,13 @@ def test_hnswlib_gives_a_refused_query_all_the_neighbors_there_are():
     index = build_index("hnswlib", base, M=2, ef_construction=2)
     found = index.search(base, k=200, ef=1)
     short = np.flatnonzero(found.found < 200)
+    assert short.size
     index.native.set_ef(200)
     for row in short[:20]:
         count = int(found.found[row])
         index.native.knn_query(base[row], k=count)
         with pytest.raises(RuntimeError):
             index.native.knn_query(base[row], k=count + 1)
-    complete = np.flatnonzero(found.found == 200)
-    if complete.size:
-        ids, _ = index.native.knn_query(base[complete], k=200)
-        assert {*ids[0].tolist()} == {*found.ids[complete[0]].tolist()}
 
 
 def test_where_the_query_was_not_returned_the_last_neighbor_goes():

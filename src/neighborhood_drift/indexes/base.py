@@ -43,6 +43,16 @@ def checksum(array: np.ndarray) -> str:
     return digest.hexdigest()
 
 
+def code_digest(*modules: str) -> str:
+    """SHA-256 over the source files of modules, so that what is kept on disk is not older than the code.
+
+    >>> len(code_digest("neighborhood_drift.indexes.base"))
+    64
+    """
+    files = [Path(importlib.import_module(module).__file__) for module in modules]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
 def unit(rows: np.ndarray) -> np.ndarray:
     """Scale each row to length 1, in float64, and return float32."""
     rows = rows.astype(np.float64)
@@ -67,7 +77,7 @@ class Index(ABC):
     ef : int
         Search effort of a search that gives none; may be set, and is kept in the file.
     key : str
-        Hexadecimal digest of everything the index was made from: base, engine, library version, parameters.
+        Hexadecimal digest of everything the index was made from: base, engine, code, parameters.
     distance_computations : int or None
         Distances evaluated by the last search, over all its queries; None where the library does not count.
         HNSW: the links followed on all levels; the one distance to the entry point is not in FAISS's count.
@@ -102,6 +112,7 @@ class Index(ABC):
         made_from = {
             "engine": cls.kept_as,
             "version": cls.version(),
+            "code": code_digest(__name__, cls.__module__),
             "metric": metric,
             "seed": whole_number(seed, "seed", 0),
             "build_threads": whole_number(threads, "threads", 1),

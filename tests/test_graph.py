@@ -1,0 +1,136 @@
+"""The graph read out of an index against the library's own memory, and reachability against a plain search."""
+
+import faiss
+import numpy as np
+import pytest
+
+from neighborhood_drift.checks import InputError
+from neighborhood_drift.graph import Graph, common_links, expected_level_counts, stack_levels
+from neighborhood_drift.indexes import build_index
+
+N, M = 400, 4
+
+
+@pytest.fixture(scope="module")
+def base():
+    return np.random.default_rng(1).normal(size=(N, 8)).astype(np.float32)
+
+
+@pytest.fixture(scope="module", params=["faiss-hnsw", "hnswlib"])
+def index(request, base):
+    return build_index(request.param, base, M=M, ef_construction=40, seed=3)
+
+
+def links_by_hand(index):
+    """{level: {point: set of targets}} read slot by slot, as the library's source lays them out."""
+    if index.engine == "hnswlib":
+        (state,) = index.native.__getstate__()
+        ground, upper = state["data_level0"].tobytes(), state["link_lists"].tobytes()
+        label = dict(zip(state["label_lookup_internal"].tolist(), state["label_lookup_external"].tolist(), strict=True))
+        result, cursor = {}, 0
+        for point, top in enumerate(state["element_levels"].tolist()):
+            starts = [(ground, point * state["size_data_per_element"])]
+            starts += [(upper, cursor + level * state["size_links_per_element"]) for level in range(top)]
+            cursor += top * state["size_links_per_element"]
+            for level, (memory, start) in enumerate(starts):
+                count = int.from_bytes(memory[start : start + 2], "little")
+                slots = np.frombuffer(memory, np.uint32, count, start + 4)
+                result.setdefault(level, {})[label[point]] = {label[slot] for slot in slots.tolist()}
+        return result
+    hnsw, result = index.native.hnsw, {}
+    slots = faiss.vector_to_array(hnsw.neighbors)
+    for point in range(N):
+        for level in range(hnsw.levels.at(point)):
+            begin = hnsw.offsets.at(point) + hnsw.cum_nb_neighbors(level)
+            end = hnsw.offsets.at(point) + hnsw.cum_nb_neighbors(level + 1)
+            targets = {int(target) for target in slots[begin:end] if target >= 0}
+            result.setdefault(level, {})[point] = targets
+    return result
+
+
+def test_every_link_of_the_library_is_in_the_graph_and_no_other(index):
+    graph, links = index.graph(), links_by_hand(index)
+    assert len(graph.links) == len(links)
+    for level, by_point in links.items():
+        matrix = graph.neighbors(level)
+        assert sorted(by_point) == graph.points(level).tolist()
+        for point, targets in by_point.items():
+            row = matrix.indices[matrix.indptr[point] : matrix.indptr[point + 1]]
+            assert set(row.tolist()) == targets
+
+
+def test_degrees_counts_and_capacity(index):
+    graph, links = index.graph(), links_by_hand(index)
+    for level, by_point in links.items():
+        out = [len(by_point[point]) for point in sorted(by_point)]
+        into = [sum(point in targets for targets in by_point.values()) for point in sorted(by_point)]
+        assert graph.out_degree(level).tolist() == out and graph.in_degree(level).tolist() == into
+        assert max(out) <= (2 * M if level == 0 else M)
+    assert graph.level_counts().tolist() == [len(links[level]) for level in sorted(links)]
+    assert graph.levels[graph.entry_point] == graph.levels.max()
+
+
+def reached_by_hand(links, entry):
+    """Points that a walk from the entry point can meet, level by level, with sets and a list."""
+    reached = {entry}
+    for level in sorted(links, reverse=True):
+        stack = list(reached)
+        while stack:
+            for target in links[level][stack.pop()] - reached:
+                reached.add(target)
+                stack.append(target)
+    return reached
+
+
+def test_unreachable_is_what_a_plain_walk_does_not_meet(index):
+    graph = index.graph()
+    lost = set(range(N)) - reached_by_hand(links_by_hand(index), graph.entry_point)
+    assert set(graph.unreachable().tolist()) == lost
+
+
+@pytest.mark.parametrize("engine", ["faiss-hnsw", "hnswlib"])
+def test_a_point_called_unreachable_is_never_returned(engine):
+    rng = np.random.default_rng(0)
+    base = np.vstack([rng.normal(size=(60, 3)), rng.normal(size=(300, 3)) + 1e4]).astype(np.float32)
+    index = build_index(engine, base, M=2, ef_construction=2)
+    lost = index.graph().unreachable()
+    assert lost.size
+    assert not np.isin(index.search(base, k=len(base), ef=len(base)).ids, lost).any()
+
+
+def test_unreachable_of_a_graph_made_by_hand():
+    # level 1: 0 -> 1; level 0: 1 -> 2 -> 3, and 4, 5 point at each other and at 0; 6 stands alone
+    links = stack_levels([([1, 2, 4, 4, 5], [2, 3, 0, 5, 4]), ([0], [1])], 7)
+    graph = Graph(np.array([1, 1, 0, 0, 0, 0, 0]), links, entry_point=0)
+    assert graph.unreachable().tolist() == [4, 5, 6]
+    assert graph.in_degree().tolist() == [1, 0, 1, 1, 1, 1, 0]
+    # 1 has no link to it at level 0 and is reached from above
+    assert Graph(np.zeros(7, dtype=int), links[:1], 0).unreachable().tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_levels_and_links_must_agree():
+    with pytest.raises(InputError, match="1 levels of links for points up to level 1"):
+        Graph(np.array([1, 0]), stack_levels([([0], [1])], 2), 0)
+
+
+def test_common_links(base):
+    one, other = (build_index(name, base, M=M, seed=0).graph() for name in ("faiss-hnsw", "hnswlib"))
+    same = common_links(one, one)
+    assert same["jaccard"] == same["of_one"] == 1 and same["shared"] == one.neighbors().nnz
+    both = common_links(one, other)
+    pairs = [set(zip(*graph.neighbors().nonzero(), strict=True)) for graph in (one, other)]
+    assert both["shared"] == len(pairs[0] & pairs[1])
+    assert both["jaccard"] == pytest.approx(len(pairs[0] & pairs[1]) / len(pairs[0] | pairs[1]))
+
+
+def test_faiss_keeps_all_candidates_where_the_construction_list_is_shorter_than_its_slots(base):
+    """The pruning is skipped for a list shorter than the 2M slots of level 0, so a smaller effort links more."""
+    degree = {
+        effort: build_index("faiss-hnsw", base, M=16, ef_construction=effort).graph().out_degree().mean()
+        for effort in (31, 32, 100)
+    }
+    assert degree[31] > 1.5 * degree[32] and degree[31] > 1.5 * degree[100]
+
+
+def test_level_law():
+    np.testing.assert_allclose(expected_level_counts(4096, 8, 4), [4096, 512, 64, 8])
