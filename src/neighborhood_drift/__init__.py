@@ -1,6 +1,35 @@
 """Neighborhood drift: how far approximate neighbors stand from the exact ones, measured."""
 
+from .checks import InputError
+from .datasets import load_dataset, load_sample
+from .exact import distances_to, exact_neighbors
+from .indexes import build_index, build_indexes, load_index
+from .intervals import summarize
+from .lid import lid, lid_harmonic_mean, lid_mean
+from .metrics import barycenter_shift, drift, kth_distance, mean_distance, overlap, tie_aware_recall
 from .neighbors import Neighbors
+from .sweep import sweep
 
 __version__ = "0.1.0"
-__all__ = ["Neighbors"]
+__all__ = [
+    "InputError",
+    "Neighbors",
+    "barycenter_shift",
+    "build_index",
+    "build_indexes",
+    "distances_to",
+    "drift",
+    "exact_neighbors",
+    "kth_distance",
+    "lid",
+    "lid_harmonic_mean",
+    "lid_mean",
+    "load_dataset",
+    "load_index",
+    "load_sample",
+    "mean_distance",
+    "overlap",
+    "summarize",
+    "sweep",
+    "tie_aware_recall",
+]

@@ -16,7 +16,11 @@ GEOMETRY = {
     "barycenter_shift": "barycenter shift / mean exact distance",
     "lid_difference": "LID − exact LID",
 }
-WORK = {"overlap": "overlap", "distance_computations": "distance computations a query", "missing_share": "missing slots"}
+WORK = {
+    "overlap": "overlap",
+    "distance_computations": "distance computations a query",
+    "missing_share": "missing slots",
+}
 
 
 def _curves(axes, summary: pd.DataFrame, metric: str, seeds: pd.DataFrame | None = None) -> None:
@@ -101,9 +105,9 @@ def lid(summary: pd.DataFrame) -> Figure:
 def effort(summary: pd.DataFrame) -> Figure:
     """Draw what each engine does for its overlap: distance computations and missing slots against k."""
     figure, axes = style.new(1, 2, size=(6.4, 3.2))
-    for panel, metric in zip(axes, ("distance_computations", "missing_share"), strict=True):
+    for panel, (metric, title) in zip(axes, WORK.items(), strict=True):
         _curves(panel, summary, metric)
-        panel.set_title(WORK[metric])
+        panel.set_title(title)
         panel.set_xlabel("neighborhood size k")
         panel.set_ylim(bottom=0)
     axes[1].yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
