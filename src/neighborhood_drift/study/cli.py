@@ -1,0 +1,143 @@
+"""The command line: run the notebooks, render the paper, embed images."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from ..checks import InputError
+from . import render as rendering
+from . import run as running
+from .embed import embed
+from .parameters import ParameterSet, default_out, parse_given, read_set
+from .project import Project, StudyError, find_root
+
+
+class Commands(TyperGroup):
+    """Commands whose foreseen errors are one message on stderr: status 2 for input, 1 for a study that stopped."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except (InputError, StudyError) as error:
+            typer.echo(f"Error: {error}", err=True)
+            sys.exit(2 if isinstance(error, InputError) else 1)
+
+
+app = typer.Typer(
+    cls=Commands,
+    help="The study of neighborhood drift: run its notebooks, render its paper.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Given = Annotated[
+    list[str] | None,
+    typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="A parameter of the notebooks; repeatable."),
+]
+Params = Annotated[
+    Path | None,
+    typer.Option("--params", metavar="FILE", help="A set of parameters.  [default: report/params/paper.yml]"),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", metavar="FOLDER", help="Where the run goes.  [default: report; own vectors: runs/<name of the file>]"
+    ),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="NOTEBOOK", help="This notebook alone, by number or name; repeatable."),
+]
+Force = Annotated[bool, typer.Option("--force", help="Run also what is up to date.")]
+Route = Annotated[str, typer.Option("--route", metavar="quarto|direct", help="[default: quarto where it is installed]")]
+
+
+def _say(line: str) -> None:
+    typer.echo(line)
+    sys.stdout.flush()
+
+
+def _chosen(given, params) -> tuple[Path, ParameterSet]:
+    root = find_root()
+    chosen = read_set(params or root / "report" / "params" / "paper.yml", root)
+    values = parse_given(given or [], Path.cwd())
+    embedded = None if "vectors" in values else chosen.embed
+    return root, ParameterSet(chosen.shared, chosen.notebooks, embedded, values)
+
+
+def _project(given, params, out) -> tuple[Project, ParameterSet]:
+    root, chosen = _chosen(given, params)
+    project = Project(root, (out or default_out(chosen, root)).resolve())
+    if project.out == project.sources and default_out(chosen, root) != project.sources:
+        raise InputError(f"{project.out} is for the bundled vectors; name another --out, or none.")
+    if project.out in (root, *root.parents, root / "notebooks", root / "data", root / "src"):
+        raise InputError(f"--out is {project.out}, a folder of the study itself; name another, such as runs/mine.")
+    return project, chosen
+
+
+@app.command()
+def run(given: Given = None, params: Params = None, out: Out = None, only: Only = None, force: Force = False):
+    """Run the notebooks that are not up to date."""
+    project, chosen = _project(given, params, out)
+    running.run(project, chosen, only=only, force=force, say=_say)
+
+
+@app.command()
+def render(out: Out = None, route: Route = ""):
+    """Make the HTML and the PDF paper from what has been run."""
+    root = find_root()
+    project = Project(root, (out or root / "report").resolve())
+    _render(project, route)
+
+
+@app.command()
+def report(
+    given: Given = None,
+    params: Params = None,
+    out: Out = None,
+    only: Only = None,
+    force: Force = False,
+    route: Route = "",
+):
+    """Run what is not up to date, then make the paper."""
+    project, chosen = _project(given, params, out)
+    running.run(project, chosen, only=only, force=force, say=_say)
+    _render(project, route)
+
+
+@app.command()
+def status(given: Given = None, params: Params = None, out: Out = None):
+    """Say which notebooks are up to date, and why others are not."""
+    project, chosen = _project(given, params, out)
+    for name, (reason, _, _) in running.plan(project, chosen).items():
+        _say(f"{name}: {reason or 'up to date'}")
+
+
+@app.command(hidden=True)
+def pre_render():
+    """Quarto's pre-render step: run what is not up to date, and stop where the paper lacks something."""
+    if os.environ.get(rendering.RENDERING):
+        return
+    root = find_root()
+    out = Path(os.environ.get("QUARTO_PROJECT_DIR", root / "report")).resolve()
+    last = out / "notebooks" / "parameters.yml"
+    project, chosen = _project(None, last if last.exists() else None, out)
+    running.run(project, chosen, say=_say)
+    rendering.direct.check(project)
+
+
+def _render(project: Project, route: str) -> None:
+    if route not in ("", "quarto", "direct"):
+        raise InputError(f"--route is {route!r}; known are quarto, direct.")
+    rendering.render(project, route=route, say=_say)
+
+
+app.command()(embed)

@@ -1,0 +1,97 @@
+"""Which notebooks must run again: each executed copy has a receipt of all that its outputs hang on.
+
+A receipt names the notebook's source, its parameters, the package, the data and the versions of the libraries. Text
+that was only rendered (``study/``) is not part of it: a change there alters no output of a notebook.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from ..files import sha256
+from .project import Project, read_notebook
+
+PACKAGE = Path(__file__).resolve().parents[1]
+LIBRARIES = ("numpy", "scipy", "pandas", "matplotlib", "numba", "faiss-cpu", "hnswlib")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that decide the numbers."""
+    found = {"python": platform.python_version()}
+    for library in LIBRARIES:
+        try:
+            found[library] = metadata.version(library)
+        except metadata.PackageNotFoundError:
+            found[library] = "absent"
+    return found
+
+
+def checksum(paths, relative_to: Path) -> str:
+    """One SHA-256 over the names and contents of files, whatever order they are given in."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(f"{path.relative_to(relative_to).as_posix()} {sha256(path)}\n".encode())
+    return digest.hexdigest()
+
+
+@cache
+def package_checksum() -> str:
+    """Checksum of the package's source, the pipeline itself left out."""
+    files = [path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".mplstyle")]
+    return checksum([path for path in files if path.relative_to(PACKAGE).parts[0] != "study"], PACKAGE)
+
+
+def data_checksums(project: Project, vectors: str | None) -> dict[str, str]:
+    """Checksums of what the notebooks read: the study's ``data/``, and the vectors where the parameters name them.
+
+    Loading the vectors verifies them: a missing, truncated or unusable file is refused here.
+    """
+    folder = project.root / "data"
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".md", ".pyc")]
+    found = {"bundled": checksum(files, folder)}
+    if vectors:
+        from ..datasets import load_dataset
+
+        found["vectors"] = load_dataset(vectors).checksum
+    return found
+
+
+def notebook_checksum(source: Path) -> str:
+    """Checksum of a notebook's cells: kind, text and tags."""
+    cells = [(cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in read_notebook(source).cells]
+    return hashlib.sha256(json.dumps(cells).encode()).hexdigest()
+
+
+def grounds(source: Path, parameters: dict, data: dict) -> dict:
+    """All that a notebook's outputs hang on."""
+    return {
+        "notebook": notebook_checksum(source),
+        "parameters": json.loads(json.dumps(parameters)),
+        "package": package_checksum(),
+        "data": data,
+        "versions": versions(),
+    }
+
+
+def read_receipt(project: Project, name: str) -> dict:
+    """A notebook's receipt; empty where there is none or it cannot be read."""
+    try:
+        return json.loads(project.receipt(name).read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+
+
+def stale(project: Project, name: str, wanted: dict) -> str:
+    """Why a notebook must run again, in words; empty where its executed copy is up to date."""
+    receipt, executed = read_receipt(project, name), project.executed(name)
+    if not receipt or not executed.exists():
+        return "not yet run"
+    if receipt["executed"] != sha256(executed):
+        return "executed copy changed"
+    changed = [what for what, value in wanted.items() if receipt["grounds"].get(what) != value]
+    return f"{' and '.join(changed)} changed" if changed else ""

@@ -1,0 +1,177 @@
+"""Parameters of a run: defaults read out of the notebooks, sets from YAML files, single values from the command line.
+
+Papermill only warns about a name that no notebook knows; here every name and type is checked before any work.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from ..checks import METRICS, InputError, one_of
+from .project import Project, read_notebook
+
+UNKNOWN = object()  # the default of a parameter that is assigned an expression; any value is accepted
+
+
+@dataclass(frozen=True)
+class ParameterSet:
+    """What a parameter file says.
+
+    Attributes
+    ----------
+    shared : dict
+        Values for every notebook that has the parameter.
+    notebooks : dict of dict
+        Values for single notebooks, by notebook name; they go before shared ones.
+    embed : dict or None
+        Options of the ``embed`` command, run first where its ``out`` is absent.
+    given : dict
+        Values from the command line; they go before all others.
+    """
+
+    shared: dict = field(default_factory=dict)
+    notebooks: dict = field(default_factory=dict)
+    embed: dict | None = None
+    given: dict = field(default_factory=dict)
+
+    @property
+    def vectors(self) -> str | None:
+        """The vectors that the set names; None leaves the choice to the notebooks."""
+        return self.given.get("vectors", self.shared.get("vectors"))
+
+
+def is_path(vectors: str) -> bool:
+    """Whether ``vectors`` means a file or a folder that ``embed`` made, rather than a bundled name.
+
+    >>> is_path("mine.npy"), is_path("./mine"), is_path("folder/mine"), is_path("cifar10-resnet50")
+    (True, True, True, False)
+    """
+    return Path(vectors).suffix in (".npy", ".npz") or any(mark in vectors for mark in {os.sep, "/"})
+
+
+def defaults(source: Path) -> dict:
+    """A notebook's parameters and their default values, from its cell tagged ``parameters``."""
+    found = {}
+    for cell in read_notebook(source).cells:
+        if "parameters" not in cell.metadata.get("tags", []):
+            continue
+        for statement in ast.parse(cell.source).body:
+            if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+                try:
+                    value = ast.literal_eval(statement.value)
+                except ValueError:
+                    value = UNKNOWN
+                found[statement.targets[0].id] = value
+    return found
+
+
+def read_set(path: Path, root: Path) -> ParameterSet:
+    """Read a parameter file: ``name: value`` lines, plus the optional sections ``notebooks`` and ``embed``.
+
+    Relative paths in it are taken from ``root``, the study's folder.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        known = ", ".join(sorted(str(file.relative_to(root)) for file in (root / "report" / "params").glob("*.yml")))
+        raise InputError(f"There is no parameter file {path}; known are {known or 'none'}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path} must hold lines `name: value`.")
+    notebooks, embed = content.pop("notebooks", None) or {}, content.pop("embed", None)
+    if not isinstance(notebooks, dict) or not all(isinstance(values, dict) for values in notebooks.values()):
+        raise InputError(f"{path}: notebooks must hold one section `NN-name:` a notebook, with `name: value` lines.")
+    if embed is not None and not (isinstance(embed, dict) and embed.get("images") and embed.get("out")):
+        raise InputError(f"{path}: embed must hold options of the embed command; images and out are needed.")
+    if embed:
+        embed["out"] = str(root / embed["out"])
+    if is_path(str(content.get("vectors", ""))):
+        content["vectors"] = str(root / content["vectors"])
+    return ParameterSet(content, notebooks, embed)
+
+
+def parse_given(pairs: list[str], folder: Path) -> dict:
+    """Values from ``name=value`` words; a relative path in ``vectors`` is taken from ``folder``.
+
+    >>> parse_given(["points=500", "metric=cosine", "seeds=[0, 1]"], Path("."))
+    {'points': 500, 'metric': 'cosine', 'seeds': [0, 1]}
+    """
+    given = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name.strip().isidentifier():
+            raise InputError(f"{pair!r} is not a parameter; write name=value.")
+        try:
+            given[name.strip()] = yaml.safe_load(text) if text.strip() else ""
+        except yaml.YAMLError:
+            given[name.strip()] = text
+    if isinstance(given.get("vectors"), str) and is_path(given["vectors"]):
+        given["vectors"] = str((folder / Path(given["vectors"]).expanduser()).resolve())
+    return given
+
+
+def default_out(chosen: ParameterSet, root: Path) -> Path:
+    """The folder of a run that names none: ``report`` on bundled vectors, else ``runs/<name of the file>``."""
+    vectors = chosen.vectors
+    return root / "runs" / Path(vectors).stem if vectors and is_path(vectors) else root / "report"
+
+
+def resolve(chosen: ParameterSet, project: Project) -> dict[str, dict]:
+    """The parameters that each notebook is run with, all names and types checked.
+
+    Returns
+    -------
+    dict of dict
+        Notebook name -> the values it gets, without ``out``.
+
+    Raises
+    ------
+    InputError
+        If a name is known to no notebook, or a value has another type than the notebook's own.
+    """
+    known = {name: defaults(source) for name, source in project.notebooks().items()}
+    names = sorted({parameter for values in known.values() for parameter in values} - {"out"})
+    for parameter in (*chosen.shared, *chosen.given):
+        if parameter == "out":
+            raise InputError("out is not set as a parameter; name the folder of the run with --out.")
+        one_of(parameter, names, "A parameter")
+    for notebook, values in chosen.notebooks.items():
+        one_of(notebook, list(known), "A section of notebooks")
+        for parameter in values:
+            one_of(parameter, sorted(set(known[notebook]) - {"out"}), f"A parameter of {notebook}")
+    resolved = {}
+    for notebook, own in known.items():
+        values = {**chosen.shared, **chosen.notebooks.get(notebook, {}), **chosen.given}
+        resolved[notebook] = {
+            parameter: _typed(values[parameter], own[parameter], parameter, notebook)
+            for parameter in own
+            if parameter in values
+        }
+    if "metric" in names:
+        for values in resolved.values():
+            one_of(values.get("metric", METRICS[0]), METRICS, "metric")
+    return resolved
+
+
+def _typed(value, default, parameter: str, notebook: str):
+    """Return ``value`` if it has the type of ``default``; a whole number passes for a float."""
+    if default is UNKNOWN or default is None:
+        return value
+    if isinstance(default, float) and type(value) is int:
+        return float(value)
+    if isinstance(default, (list, tuple)) and isinstance(value, (list, tuple)):
+        if default and len({type(item) for item in default}) == 1:
+            return [_typed(item, default[0], f"An item of {parameter}", notebook) for item in value]
+        return list(value)
+    if type(value) is not type(default):
+        raise InputError(
+            f"{parameter} is {value!r}, a value of type {type(value).__name__}; "
+            f"{notebook} takes {type(default).__name__}, such as {default!r}."
+        )
+    return value

@@ -1,0 +1,81 @@
+"""Where things stand: the study's folder, its notebooks, and the folder of a run."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+
+from ..checks import InputError
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+
+
+class StudyError(RuntimeError):
+    """The study stopped although its input was sound: a cell failed, or the paper lacks something."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A study's folder (``notebooks/``, ``report/``, ``data/``) and the folder that a run writes into.
+
+    >>> project = Project(Path("/study"), Path("/study/report"))
+    >>> project.executed("04-drift").as_posix()
+    '/study/report/notebooks/04-drift.ipynb'
+    """
+
+    root: Path
+    out: Path
+
+    @property
+    def sources(self) -> Path:
+        """The folder of the paper's source."""
+        return self.root / "report"
+
+    def executed(self, name: str) -> Path:
+        """The executed copy of a notebook."""
+        return self.out / "notebooks" / f"{name}.ipynb"
+
+    def receipt(self, name: str) -> Path:
+        """What a notebook was run from and which facts it recorded; stands beside the executed copy."""
+        return self.out / "notebooks" / f"{name}.json"
+
+    def notebooks(self) -> dict[str, Path]:
+        """Numbered notebooks in order, name -> source: the ``.py`` of a pair, else the ``.ipynb``."""
+        found = {}
+        for suffix in (".ipynb", ".py"):
+            for path in (self.root / "notebooks").glob(f"*{suffix}"):
+                if re.match(r"\d\d-", path.name):
+                    found[path.stem] = path
+        if not found:
+            raise InputError(f"{self.root / 'notebooks'} holds no notebook; they are named NN-name.py.")
+        return dict(sorted(found.items()))
+
+
+def find_root(start: Path | None = None) -> Path:
+    """The nearest folder at or above ``start`` that holds ``notebooks/`` and ``report/``; else the checkout.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    start = Path(start or Path.cwd()).resolve()
+    for folder in (start, *start.parents, CHECKOUT):
+        if (folder / "notebooks").is_dir() and (folder / "report" / "index.qmd").is_file():
+            return folder
+    raise InputError(f"No study at or above {start}; its folder holds notebooks/ and report/index.qmd.")
+
+
+def read_notebook(path: Path):
+    """A notebook from its source, with cell ids that depend on nothing but the order of the cells."""
+    import jupytext
+
+    notebook = jupytext.read(path)
+    if notebook.nbformat_minor < 5:
+        notebook = nbformat.v4.upgrade(notebook)
+    for position, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{position:03d}"
+    return notebook

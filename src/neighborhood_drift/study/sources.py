@@ -1,0 +1,205 @@
+"""The paper's source made plain: Quarto's shortcodes in ``index.qmd`` expanded, everything that is missing named.
+
+Known shortcodes: ``var section.fact``, ``meta key.key``, ``embed notebooks/NN-name.ipynb#label`` and
+``include file.qmd``; ``{{{< var a.b >}}}`` shows a shortcode as text.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import shlex
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from functools import cached_property
+from pathlib import Path
+
+import nbformat
+import yaml
+
+from ..checks import InputError
+from .project import Project
+
+SHORTCODE = re.compile(r"(?<!\{)\{\{<\s*(.*?)\s*>\}\}(?!\})", flags=re.DOTALL)
+ESCAPED = re.compile(r"\{(\{\{<.*?>\}\})\}", flags=re.DOTALL)
+FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", flags=re.DOTALL)
+OPTION = re.compile(r"^#\|\s?(.*)$", flags=re.MULTILINE)
+PICTURES = {"image/svg+xml": ".svg", "image/png": ".png"}  # in order of preference
+
+
+@dataclass
+class Paper:
+    """A paper's source, to be expanded into Markdown that pandoc reads.
+
+    Attributes
+    ----------
+    project : Project
+    build : Path
+        The folder that figures are written into.
+    problems : list of str
+        What is missing, one sentence each; filled by `expand`.
+    """
+
+    project: Project
+    build: Path
+    problems: list[str] = field(default_factory=list)
+
+    def expand(self) -> str:
+        """The paper as pandoc's Markdown with a metadata block."""
+        source = self.project.sources / "index.qmd"
+        if not source.is_file():
+            raise InputError(f"There is no paper {source}.")
+        text = self._expand(source.read_text(encoding="utf-8"))
+        matter = FRONT_MATTER.match(text)
+        front = _front_matter(matter.group(1), source) if matter else {}
+        body = text[matter.end() :] if matter else text
+        return f"---\n{yaml.safe_dump(_normal(front), allow_unicode=True, sort_keys=False, width=10**6)}---\n\n{body}"
+
+    @cached_property
+    def variables(self) -> dict:
+        """The facts of the run."""
+        path = self.project.out / "_variables.yml"
+        return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.exists() else {}
+
+    @cached_property
+    def front(self) -> dict:
+        """The front matter as it is written."""
+        matter = FRONT_MATTER.match((self.project.sources / "index.qmd").read_text(encoding="utf-8"))
+        return _front_matter(SHORTCODE.sub("", matter.group(1)), self.project.sources / "index.qmd") if matter else {}
+
+    def _expand(self, text: str) -> str:
+        return ESCAPED.sub(r"\1", SHORTCODE.sub(self._shortcode, text))
+
+    def _shortcode(self, match: re.Match) -> str:
+        name, *words = shlex.split(match.group(1)) or [""]
+        words = [word for word in words if "=" not in word]
+        handlers = {"var": self._var, "meta": self._meta, "embed": self._embed, "include": self._include}
+        if name not in handlers or len(words) != 1:
+            return self._missing(f"Shortcode {match.group(0)} is unknown; known are {', '.join(handlers)}.")
+        return handlers[name](words[0])
+
+    def _missing(self, sentence: str) -> str:
+        if sentence not in self.problems:
+            self.problems.append(sentence)
+        return "**?**"
+
+    def _var(self, key: str) -> str:
+        return self._look_up(self.variables, key, f"Variable {key} is recorded by no notebook.")
+
+    def _meta(self, key: str) -> str:
+        return self._look_up(self.front, key, f"Front matter holds no {key}.")
+
+    def _look_up(self, tree, key: str, sentence: str) -> str:
+        for part in key.split("."):
+            tree = tree.get(part) if isinstance(tree, dict) else None
+        return self._missing(sentence) if tree is None or isinstance(tree, (dict, list)) else str(tree)
+
+    def _include(self, name: str) -> str:
+        path = self.project.sources / name
+        if not path.is_file():
+            return self._missing(f"Included file {name} is not there.")
+        return self._expand(path.read_text(encoding="utf-8"))
+
+    def _embed(self, target: str) -> str:
+        """A labelled cell's figure or table as a fenced division, with its caption, alternative text and code."""
+        notebook, _, label = target.partition("#")
+        name = Path(notebook).stem
+        path = self.project.executed(name)
+        if not path.exists():
+            return self._missing(f"Notebook {name} has no executed copy for {target}.")
+        for cell in nbformat.read(path, as_version=4).cells:
+            options = cell_options(cell) if cell.cell_type == "code" else {}
+            if options.get("label") == label:
+                return self._division(cell, options, label, name)
+        return self._missing(f"Notebook {name} has no cell with label {label}.")
+
+    def _division(self, cell, options: dict, label: str, name: str) -> str:
+        kind = label.partition("-")[0]
+        caption = options.get(f"{kind}-cap", "")
+        if not caption:
+            self._missing(f"Cell {label} of {name} has no {kind}-cap.")
+        if kind == "tbl":
+            content = next((text for output in cell.outputs if (text := _table(output))), "")
+        else:
+            if not options.get("fig-alt"):
+                self._missing(f"Cell {label} of {name} has no fig-alt.")
+            content = self._picture(cell.outputs, label, str(options.get("fig-alt", "")))
+        if not content:
+            wanted = "table" if kind == "tbl" else "figure"
+            return self._missing(f"Cell {label} of {name} has no output that is a {wanted}.")
+        code = OPTION.sub("", cell.source).strip()
+        details = f"::: {{.cell-code notebook={name}}}\n``` python\n{code}\n```\n:::\n\n" if kind != "tbl" else ""
+        return f":::: {{#{label}}}\n{content}\n\n{caption}\n\n{details}::::\n"
+
+    def _picture(self, outputs, label: str, alt: str) -> str:
+        for output in outputs:
+            for mime, suffix in PICTURES.items():
+                picture = output.get("data", {}).get(mime)
+                if picture is None:
+                    continue
+                picture = picture if isinstance(picture, str) else "".join(picture)
+                content = picture.encode() if suffix == ".svg" else base64.b64decode(picture)
+                (self.build / f"{label}{suffix}").write_bytes(content)
+                quoted = alt.replace("\\", "\\\\").replace('"', '\\"')
+                return f'![]({label}{suffix}){{alt="{quoted}"}}'
+        return ""
+
+
+def cell_options(cell) -> dict:
+    """A cell's ``#| key: value`` lines.
+
+    >>> cell_options(nbformat.v4.new_code_cell("#| label: fig-a\\nplot()"))
+    {'label': 'fig-a'}
+    """
+    return yaml.safe_load("\n".join(OPTION.findall(cell.source))) or {}
+
+
+def build_time() -> datetime:
+    """The time a paper is stamped with: ``SOURCE_DATE_EPOCH`` where it is set, else now."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    return datetime.fromtimestamp(int(epoch), tz=UTC) if epoch else datetime.now(tz=UTC)
+
+
+def _table(output) -> str:
+    text = output.get("data", {}).get("text/markdown", "")
+    return text if isinstance(text, str) else "".join(text)
+
+
+def _front_matter(text: str, source: Path) -> dict:
+    try:
+        return yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise InputError(f"The front matter of {source} is not YAML: {' '.join(str(error).split())}.") from None
+
+
+def _normal(front: dict) -> dict:
+    """Front matter as our templates read it: authors as mappings, the date in words; Quarto's own keys left out."""
+    kept = {key: value for key, value in front.items() if key not in ("format", "author", "date", "execute")}
+    authors = front.get("author", [])
+    authors = [_author(author) for author in (authors if isinstance(authors, list) else [authors])]
+    if authors:
+        kept |= {"author": authors, "author-meta": [author["name"] for author in authors]}
+    if front.get("date"):
+        day = front["date"]
+        if str(day) in ("today", "now", "last-modified"):
+            day = build_time().date()
+        if not isinstance(day, date):
+            try:
+                day = date.fromisoformat(str(day))
+            except ValueError:
+                return {**kept, "date": str(day)}
+        kept |= {"date": f"{day.day} {day:%B %Y}", "date-meta": day.isoformat()}
+    return kept
+
+
+def _author(author) -> dict:
+    if not isinstance(author, dict):
+        return {"name": str(author)}
+    places = author.get("affiliations", author.get("affiliation", []))
+    places = places if isinstance(places, list) else [places]
+    places = [place.get("name", "") if isinstance(place, dict) else str(place) for place in places]
+    known = {key: str(author[key]) for key in ("email", "orcid", "url") if author.get(key)}
+    name = author.get("name", "")
+    name = " ".join(map(str, (name.get("given", ""), name.get("family", "")))) if isinstance(name, dict) else name
+    return {"name": name, **({"affiliation": "; ".join(places)} if places else {}), **known}
