@@ -1,0 +1,60 @@
+"""What `make report` left behind: two whole, recent files that hold the paper."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from pypdf import PdfReader
+
+ROOT = Path(__file__).parents[1]
+OUTPUT = ROOT / "report" / "_output"
+FEWEST_PAGES = 8
+SMALLEST = {"index.html": 200_000, "index.pdf": 100_000}
+
+
+@pytest.mark.parametrize("name", SMALLEST)
+def test_file_is_there_and_of_this_run(name):
+    path = OUTPUT / name
+    assert path.stat().st_size > SMALLEST[name]
+    assert path.stat().st_mtime >= float(os.environ.get("CI_STARTED", 0))
+
+
+def cited_figures() -> list[str]:
+    """Labels of the figures that the paper embeds."""
+    return re.findall(
+        r"\{\{< embed \S+#(fig-[\w-]+) >\}\}", (ROOT / "report" / "index.qmd").read_text(encoding="utf-8")
+    )
+
+
+def test_html_is_whole_and_self_contained():
+    page = (OUTPUT / "index.html").read_text(encoding="utf-8")
+    assert page.rstrip().endswith("</html>")
+    assert not re.search(r"<(?:img|script|link)\b[^>]*\b(?:src|href)=[\"']?https?:", page)
+    assert cited_figures()
+    assert [label for label in cited_figures() if f'id="{label}"' not in page] == []
+    assert "{{<" not in page
+    assert "??" not in re.sub(r"<(script|style)\b.*?</\1>", "", page, flags=re.DOTALL)
+
+
+def test_pdf_is_whole():
+    reader = PdfReader(OUTPUT / "index.pdf")
+    assert len(reader.pages) >= FEWEST_PAGES
+    text = " ".join(page.extract_text() for page in reader.pages)
+    assert "References" in text
+    assert "{{<" not in text
+    assert text.count("Figure") >= len(cited_figures())
+
+
+def test_every_notebook_was_executed():
+    names = {path.stem for path in (ROOT / "notebooks").glob("*.py")}
+    executed = {path.stem: path for path in (ROOT / "report" / "notebooks").glob("*.ipynb")}
+    assert set(executed) >= names
+    for path in executed.values():
+        cells = nbformat.read(path, as_version=4).cells
+        assert all(cell.execution_count for cell in cells if cell.cell_type == "code" and cell.source.strip()), (
+            path.name
+        )
