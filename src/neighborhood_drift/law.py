@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import least_squares
 
+from . import kernels
 from .checks import InputError, whole_number
 from .neighbors import MISSING, Neighbors
 
@@ -30,7 +31,7 @@ def among(ids, lists) -> np.ndarray:
     Parameters
     ----------
     ids, lists : (q, k) and (q, m) integers
-        Row numbers of the base; -1 (missing) is never found.
+        Row numbers of the base; -1 (missing) is never found, an id repeated in a row of ``ids`` only once.
 
     Returns
     -------
@@ -44,14 +45,10 @@ def among(ids, lists) -> np.ndarray:
     ids, lists = np.asarray(ids, dtype=np.int64), np.asarray(lists, dtype=np.int64)
     if ids.ndim != 2 or lists.ndim != 2 or len(ids) != len(lists):
         raise InputError(f"ids {ids.shape} and lists {lists.shape} must be 2-d with one row a query.")
-    # One key for each (row, id) makes all rows one sorted list; +1 gives the missing id a key of its own.
-    width = max(ids.max(initial=0), lists.max(initial=0)) + 2
-    row = np.arange(len(ids))[:, None] * width
-    known = np.sort((row + lists + 1).ravel())
-    wanted = row + ids + 1
-    at = np.minimum(np.searchsorted(known, wanted), max(known.size - 1, 0))
-    found = known[at] == wanted if known.size else np.zeros(ids.shape, dtype=bool)
-    return found & (ids != MISSING)
+    points = max(ids.max(initial=MISSING), lists.max(initial=MISSING)) + 1
+    rank = np.empty(ids.shape, np.int32)
+    kernels.ranks(lists, ids, points, rank)
+    return rank >= 0
 
 
 def visit_probability(exact: Neighbors, approx: Neighbors) -> np.ndarray:
