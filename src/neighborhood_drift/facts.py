@@ -34,10 +34,11 @@ def number(value, digits: int = 3) -> str:
 def fixed(value, decimals: int = 3) -> str:
     """Format with a fixed number of decimals.
 
-    >>> fixed(0.9, 3)
-    '0.900'
+    >>> fixed(0.9, 3), fixed(-0.0001, 2)
+    ('0.900', '0.00')
     """
-    return f"{float(value):,.{decimals}f}" if np.isfinite(float(value)) else "not available"
+    # adding 0.0 turns the -0.0 of a rounded small negative into 0.0
+    return f"{round(float(value), decimals) + 0.0:,.{decimals}f}" if np.isfinite(float(value)) else "not available"
 
 
 def percent(share, decimals: int = 1) -> str:

@@ -8,8 +8,23 @@ from . import facts
 from .checks import InputError
 from .intervals import METRIC_COLUMNS, mean_over_seeds, onset
 
-# One word an engine for the names of facts.
-FACT_NAMES = {"faiss-hnsw": "default", "faiss-hnsw-unbounded": "unbounded", "hnswlib": "hnswlib"}
+# One row an engine: its word in the names of facts, its name for readers.
+ENGINES = {
+    "exact": ("exact", "exact"),
+    "faiss-hnsw": ("default", "FAISS, default"),
+    "faiss-hnsw-unbounded": ("unbounded", "FAISS, unbounded"),
+    "hnswlib": ("hnswlib", "hnswlib"),
+}
+
+
+def word(engine: str) -> str:
+    """Word of an engine in the names of facts; an engine without a row keeps its name."""
+    return ENGINES.get(engine, (engine.replace("-", "_"),))[0]
+
+
+def label(engine: str) -> str:
+    """Name of an engine for readers; an engine without a row keeps its name."""
+    return ENGINES.get(engine, (engine, engine))[1]
 
 
 def means(table: pd.DataFrame, columns, by=("engine", "k")) -> pd.DataFrame:
@@ -103,7 +118,7 @@ def beside(summary, seeds, metrics, ks, *, also=(), decimals: int = 4) -> pd.Dat
         for k in ks:
             for metric in metrics:
                 one = at.loc[(engine, k, metric)]
-                row = {"engine": engine, "k": k}
+                row = {"search": label(engine), "k": k}
                 if len(metrics) > 1:
                     row["metric"] = metric.replace("_", " ")
                 row["mean"] = facts.fixed(one["mean"], decimals)
@@ -158,7 +173,7 @@ def by_engine(summary: pd.DataFrame, metric: str, ks, *, decimals: int = 3) -> d
     named = {}
     chosen = summary[(summary["metric"] == metric) & summary["k"].isin(list(ks))]
     for row in chosen.itertuples():
-        name = f"{metric}_{FACT_NAMES.get(row.engine, row.engine)}_k{row.k}"
+        name = f"{metric}_{word(row.engine)}_k{row.k}"
         named[name] = facts.fixed(row.mean, decimals)
         named[f"{name}_interval"] = facts.interval(row.low, row.high, decimals)
     return named
@@ -168,9 +183,9 @@ def onset_facts(found: pd.DataFrame) -> dict[str, str]:
     """Facts of `onsets`: ``onset_<level in percent>_<engine>`` and, with ``_interval``, its interval."""
     named = {}
     for row in found.to_dict("records"):
-        name = f"onset_{100 * float(row['overlap below']):.0f}_{FACT_NAMES.get(row['engine'], row['engine'])}"
+        name = f"onset_{100 * float(row['overlap below']):.0f}_{word(row['engine'])}"
         named[name] = row["k"]
-        named[f"{name}_interval"] = f"{row['low']} to {row['high']}"
+        named[f"{name}_interval"] = row["low"] if row["low"] == row["high"] else f"{row['low']} to {row['high']}"
     return named
 
 
@@ -203,16 +218,14 @@ def direction_facts(summary: pd.DataFrame, ef: int) -> dict[str, str]:
     named = {}
     for engine, rows in overlap.groupby("engine"):
         start, end = rows.iloc[0], rows.iloc[-1]
-        word = (
-            "rises"
-            if end["low"] > start["high"]
-            else "falls"
-            if end["high"] < start["low"]
-            else "does not change measurably"
-        )
-        name = FACT_NAMES.get(engine, engine)
+        direction = "does not change measurably"
+        if end["low"] > start["high"]:
+            direction = "rises"
+        elif end["high"] < start["low"]:
+            direction = "falls"
+        name = word(engine)
         named[f"change_{name}"] = f"{end['mean'] - start['mean']:+.3f}"
-        named[f"direction_{name}"] = word
+        named[f"direction_{name}"] = direction
     return named
 
 
@@ -220,6 +233,6 @@ def seed_facts(seeds: pd.DataFrame, metric: str, k: int) -> dict[str, str]:
     """Facts of the interval over index seeds at one k: ``<metric>_<engine>_k<k>_seeds``."""
     chosen = seeds[(seeds["metric"] == metric) & (seeds["k"] == k)]
     return {
-        f"{metric}_{FACT_NAMES.get(row.engine, row.engine)}_k{row.k}_seeds": facts.interval(row.low, row.high, 3)
+        f"{metric}_{word(row.engine)}_k{row.k}_seeds": facts.interval(row.low, row.high, 3)
         for row in chosen.itertuples()
     }

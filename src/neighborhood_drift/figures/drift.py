@@ -16,11 +16,7 @@ GEOMETRY = {
     "barycenter_shift": "barycenter shift / mean exact distance",
     "lid_difference": "LID − exact LID",
 }
-WORK = {
-    "overlap": "overlap",
-    "distance_computations": "distance computations a query",
-    "missing_share": "missing slots",
-}
+WORK = {"distance_computations": "distance computations a query", "missing_share": "missing slots"}
 
 
 def _curves(axes, summary: pd.DataFrame, metric: str, seeds: pd.DataFrame | None = None) -> None:
@@ -39,6 +35,12 @@ def _curves(axes, summary: pd.DataFrame, metric: str, seeds: pd.DataFrame | None
                 over["k"] + 1.5 * (shift - 1), over["mean"], spread,
                 fmt="none", ecolor=look["color"], elinewidth=1, capsize=2.5, alpha=0.9,
             )  # fmt: skip
+
+
+def _room_for_labels(axes, last: float) -> None:
+    """Leave the right quarter to direct labels, and put no tick there."""
+    axes.set_xlim(0, last * 1.34)
+    axes.set_xticks([tick for tick in axes.get_xticks() if tick <= last])
 
 
 def _legend(figure, axes) -> None:
@@ -71,7 +73,7 @@ def overlap(summary: pd.DataFrame, seeds: pd.DataFrame | None = None, *, ef: int
             color=style.GREY, fontsize=9,
         )  # fmt: skip
     axes.set(xlabel="neighborhood size k", ylabel="overlap: share of the true k neighbors returned")
-    axes.set_xlim(0, summary["k"].max() * 1.36)
+    _room_for_labels(axes, summary["k"].max())
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     return figure
 
@@ -128,12 +130,12 @@ def identity(visits: pd.DataFrame, measured: pd.DataFrame) -> Figure:
     figure, axes = style.new()
     axes.plot(visits["rank"], visits["p"], color=style.SKY, linewidth=1)
     axes.plot(visits["rank"], visits["overlap"], color=style.BLACK)
-    axes.plot(measured["k"], measured["mean"], linestyle="", **{**style.look("faiss-hnsw"), "linestyle": ""})
+    axes.plot(measured["k"], measured["mean"], **style.look("faiss-hnsw", linestyle=""))
     style.label_end(axes, visits["rank"], visits["p"], "p(r)", style.SKY)
     style.label_end(axes, visits["rank"], visits["overlap"], "mean of p(1..k)", style.BLACK, dy=7)
     style.label_end(axes, measured["k"], measured["mean"], "searched at each k", style.VERMILION, dy=-7)
     axes.set(xlabel="rank r of the true neighbor, or neighborhood size k", ylabel="share of queries, or overlap")
-    axes.set_xlim(0, visits["rank"].max() * 1.32)
+    _room_for_labels(axes, visits["rank"].max())
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     return figure
 

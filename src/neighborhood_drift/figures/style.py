@@ -7,17 +7,19 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
+from ..summaries import label
+
 STYLE = Path(__file__).with_name("drift.mplstyle")
 
 BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY, YELLOW, BLACK, GREY = "#E69F00", "#56B4E9", "#F0E442", "#000000", "#7F7F7F"
 
-# One row an engine: (label, color, marker, line style). Exact is black everywhere.
+# One row an engine: color, marker, line style. Exact is black everywhere.
 ENGINES = {
-    "exact": ("exact", BLACK, "", "-"),
-    "faiss-hnsw": ("FAISS, default", VERMILION, "o", "-"),
-    "faiss-hnsw-unbounded": ("FAISS, unbounded queue", BLUE, "s", "--"),
-    "hnswlib": ("hnswlib", GREEN, "^", ":"),
+    "exact": (BLACK, "", "-"),
+    "faiss-hnsw": (VERMILION, "o", "-"),
+    "faiss-hnsw-unbounded": (BLUE, "s", "--"),
+    "hnswlib": (GREEN, "^", ":"),
 }
 
 
@@ -43,8 +45,8 @@ def new(rows: int = 1, columns: int = 1, *, size=None, **options):
 
 def look(engine: str, **changes) -> dict:
     """Keyword arguments for ``Axes.plot`` that give an engine its color, marker and line style."""
-    label, color, marker, line = ENGINES.get(engine, (engine, GREY, "x", "-."))
-    return {"label": label, "color": color, "marker": marker, "linestyle": line, **changes}
+    color, marker, line = ENGINES.get(engine, (GREY, "x", "-."))
+    return {"label": label(engine), "color": color, "marker": marker, "linestyle": line, **changes}
 
 
 def band(axes, x, low, high, color) -> None:
