@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from neighborhood_drift.checks import InputError
-from neighborhood_drift.graph import Graph, common_links, expected_level_counts, stack_levels
+from neighborhood_drift.graph import Graph, anatomy, common_links, degree_table, level_table, stack_levels
 from neighborhood_drift.indexes import build_index
 
 N, M = 400, 4
@@ -132,5 +132,34 @@ def test_faiss_keeps_all_candidates_where_the_construction_list_is_shorter_than_
     assert degree[31] > 1.5 * degree[32] and degree[31] > 1.5 * degree[100]
 
 
-def test_level_law():
-    np.testing.assert_allclose(expected_level_counts(4096, 8, 4), [4096, 512, 64, 8])
+def test_level_law(base):
+    """Each level holds 1 / M of the one below; n is large enough that 5 standard deviations are a tight band."""
+    many = np.random.default_rng(2).normal(size=(20_000, 2)).astype(np.float32)
+    graphs = {name: build_index(name, many, M=8, ef_construction=8).graph() for name in ("faiss-hnsw", "hnswlib")}
+    table = level_table(graphs, 8)
+    assert table.loc[table["level"] == 1, "expected"].tolist() == [2500, 2500]
+    assert ((table["points"] - table["expected"]).abs() <= 5 * table["spread"] + 1).all()
+
+
+def test_degree_table_and_anatomy(index):
+    graph = index.graph()
+    table = degree_table({"x": graph})
+    for direction, degree in (("out", graph.out_degree()), ("in", graph.in_degree())):
+        part = table[table["direction"] == direction]
+        assert part["share"].tolist() == [(degree >= d).mean() for d in part["degree"]]
+    row = anatomy({"x": graph}).iloc[0]
+    assert row["links"] == graph.neighbors().nnz / N and row["largest_in"] == graph.in_degree().max()
+    assert row["unlinked"] == (graph.in_degree() == 0).mean() and row["unreachable"] == len(graph.unreachable()) / N
+
+
+def test_renamed_graph_has_the_same_links_under_other_names(index):
+    graph = index.graph()
+    names = np.random.default_rng(0).permutation(N)
+    renamed = graph.renamed(names)
+    np.testing.assert_array_equal(renamed.in_degree()[names], graph.in_degree())
+    assert renamed.entry_point == names[graph.entry_point]
+    assert set(renamed.unreachable()) == set(names[graph.unreachable()])
+    back = np.argsort(names)
+    assert common_links(renamed.renamed(back), graph)["jaccard"] == 1
+    with pytest.raises(InputError, match="permutation"):
+        graph.renamed(np.zeros(N, dtype=int))

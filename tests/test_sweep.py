@@ -1,10 +1,11 @@
 """The sweep against the same steps taken one by one, and after a stop."""
 
+import importlib
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from neighborhood_drift import sweep as module
 from neighborhood_drift.checks import InputError
 from neighborhood_drift.exact import exact_neighbors
 from neighborhood_drift.indexes import ENGINES, build_index
@@ -102,6 +103,8 @@ def test_what_changes_the_answer_is_not_fetched_from_the_cache(base, rows, exact
         before = len(list(tmp_path.iterdir()))
         sweep(changed[0], base, *changed[1:], cache=tmp_path)
         assert len(list(tmp_path.iterdir())) == before + 1
+    # the package exports the function under the module's name
+    module = importlib.import_module("neighborhood_drift.sweep")
     monkeypatch.setattr(module, "code_digest", lambda *names: "another version of the code")
     before = len(list(tmp_path.iterdir()))
     sweep(index, base, rows, [10], 5, exact, cache=tmp_path)

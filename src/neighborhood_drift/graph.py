@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.sparse import csr_array
+from scipy.stats import skew
 
 from .checks import InputError, whole_number
 
@@ -93,6 +95,19 @@ class Graph:
             reached = _closure(links, reached)
         return np.setdiff1d(np.arange(self.size), reached)
 
+    def renamed(self, ids) -> Graph:
+        """The same graph where point i is called ``ids[i]``; ``ids`` is a permutation of 0 to n - 1.
+
+        It makes graphs comparable whose points were inserted in another order.
+        """
+        ids = np.asarray(ids)
+        if not np.array_equal(np.sort(ids), np.arange(self.size)):
+            raise InputError(f"ids must be a permutation of 0 to {self.size - 1}.")
+        levels = np.empty_like(self.levels)
+        levels[ids] = self.levels
+        links = [(ids[rows], ids[columns]) for rows, columns in (matrix.nonzero() for matrix in self.links)]
+        return Graph(levels, stack_levels(links, self.size), int(ids[self.entry_point]))
+
 
 def _closure(links: csr_array, start: np.ndarray) -> np.ndarray:
     """All points that links lead to from ``start``, itself included."""
@@ -134,13 +149,87 @@ def common_links(one: Graph, other: Graph, level: int = 0) -> dict[str, float]:
     }
 
 
-def expected_level_counts(n: int, M: int, levels: int) -> np.ndarray:
-    """Points expected at each level: n M^-level.
+def level_table(graphs: dict[str, Graph], M: int) -> pd.DataFrame:
+    """Points at each level of each graph, and the number the law of levels expects.
 
-    A point's level is floor(-ln(u) / ln(M)) with u uniform on (0, 1), so that it stands at level l with probability
-    M^-l (Malkov and Yashunin 2020, section 4: the normalisation m_L = 1 / ln(M)).
+    A point's level is floor(-ln(u) / ln(M)) with u uniform on (0, 1), so it stands at level l with probability M^-l
+    (Malkov and Yashunin 2020, section 4: the normalisation m_L = 1 / ln(M)).
 
-    >>> expected_level_counts(1000, 10, 3)
-    array([1000.,  100.,   10.])
+    Parameters
+    ----------
+    graphs : dict of str to Graph
+        Graphs by engine name, built with the same M.
+    M : int
+
+    Returns
+    -------
+    DataFrame
+        One row a graph and level: engine, level, points, expected (n M^-level), and spread, the standard deviation of
+        the number when levels are drawn (binomial).
+
+    Examples
+    --------
+    >>> graph = Graph(np.zeros(3, dtype=int), stack_levels([([0, 1, 2], [1, 0, 0])], 3), 0)
+    >>> level_table({"hnswlib": graph}, 4)
+        engine  level  points  expected  spread
+    0  hnswlib      0       3       3.0     0.0
     """
-    return n * float(whole_number(M, "M", 2)) ** -np.arange(levels)
+    M = whole_number(M, "M", 2)
+    rows = []
+    for engine, graph in graphs.items():
+        for level, points in enumerate(graph.level_counts().tolist()):
+            chance = float(M) ** -level
+            spread = np.sqrt(graph.size * chance * (1 - chance))
+            rows.append((engine, level, points, graph.size * chance, spread))
+    return pd.DataFrame(rows, columns=["engine", "level", "points", "expected", "spread"])
+
+
+def degree_table(graphs: dict[str, Graph], level: int = 0) -> pd.DataFrame:
+    """Share of the points with at least each degree.
+
+    Returns
+    -------
+    DataFrame
+        One row a graph, direction and degree: engine, direction ("out" or "in"), degree from 0 to the largest, share
+        of the points at ``level`` with that degree or a larger one.
+
+    Examples
+    --------
+    >>> graph = Graph(np.zeros(2, dtype=int), stack_levels([([0], [1])], 2), 0)
+    >>> degree_table({"hnswlib": graph}).query("direction == 'in'")["share"].tolist()
+    [1.0, 0.5]
+    """
+    tables = []
+    for engine, graph in graphs.items():
+        for direction, degree in (("out", graph.out_degree(level)), ("in", graph.in_degree(level))):
+            counts = np.bincount(degree)
+            share = counts[::-1].cumsum()[::-1] / len(degree)
+            table = {"engine": engine, "direction": direction, "degree": np.arange(len(counts)), "share": share}
+            tables.append(pd.DataFrame(table))
+    return pd.concat(tables, ignore_index=True)
+
+
+def anatomy(graphs: dict[str, Graph]) -> pd.DataFrame:
+    """Level 0 of each graph in numbers.
+
+    Returns
+    -------
+    DataFrame
+        One row a graph: engine, links (mean out-degree), largest_out, largest_in (degrees), in_skew (skewness of the
+        in-degree: hubs make it large), unlinked (share of points with in-degree 0), unreachable (share of points).
+    """
+    rows = []
+    for engine, graph in graphs.items():
+        out, into = graph.out_degree(), graph.in_degree()
+        rows.append(
+            {
+                "engine": engine,
+                "links": out.mean(),
+                "largest_out": int(out.max()),
+                "largest_in": int(into.max()),
+                "in_skew": float(skew(into)),
+                "unlinked": (into == 0).mean(),
+                "unreachable": len(graph.unreachable()) / graph.size,
+            }
+        )
+    return pd.DataFrame(rows)

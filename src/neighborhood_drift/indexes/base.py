@@ -81,6 +81,8 @@ class Index(ABC):
     distance_computations : int or None
         Distances evaluated by the last search, over all its queries; None where the library does not count.
         HNSW: the links followed on all levels; the one distance to the entry point is not in FAISS's count.
+    search_seconds : float or None
+        Wall time the library took for the last search.
     """
 
     engine: ClassVar[str]
@@ -97,6 +99,7 @@ class Index(ABC):
         self.seconds, self.key = about["seconds"], about["key"]
         self.ef, self.threads = about["ef"], about["threads"]
         self.distance_computations: int | None = None
+        self.search_seconds: float | None = None
 
     @classmethod
     def describe(cls, base, *, metric: str, seed: int, threads: int, params: dict) -> dict:
@@ -168,10 +171,12 @@ class Index(ABC):
             queries = unit(queries)
         asked = k + (excluded is not None)
         self.distance_computations = None
+        began = time.perf_counter()
         parts = [
             self._ask(queries[start : start + self.batch], asked, ef, threads)
             for start in range(0, len(queries), self.batch)
         ]
+        self.search_seconds = time.perf_counter() - began
         counts = [count for _, _, count in parts]
         self.distance_computations = None if None in counts else sum(counts)
         ids = np.concatenate([ids for ids, _, _ in parts]).astype(np.int64)

@@ -44,6 +44,15 @@ class FaissHNSW(FaissIndex):
             values, ids = self.native.search(np.ascontiguousarray(queries), k, params=effort)
             return ids, values, int(stats.ndis)
 
+    @property
+    def native_ef(self) -> int:
+        """Effort the library itself would search with; this adapter gives its own with every search."""
+        return self.native.hnsw.efSearch
+
+    @native_ef.setter
+    def native_ef(self, ef: int):
+        self.native.hnsw.efSearch = ef
+
     def effective_ef(self, k, ef):
         return ef if self.bounded_queue else max(ef, k)
 

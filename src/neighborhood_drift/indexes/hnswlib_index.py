@@ -77,6 +77,15 @@ class HnswlibIndex(Index):
                     ids[row, :attempt], values[row, :attempt] = nearest[0][0], nearest[1][0]
         return ids, values
 
+    @property
+    def native_ef(self) -> int:
+        """Effort the library itself would search with; this adapter sets its own before every search."""
+        return self.native.ef
+
+    @native_ef.setter
+    def native_ef(self, ef: int):
+        self.native.set_ef(ef)
+
     def effective_ef(self, k, ef):
         return max(ef, k)
 
