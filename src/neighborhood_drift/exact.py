@@ -37,8 +37,8 @@ def exact_neighbors(base, queries=None, *, k: int, metric: str = "l2", exclude=N
     Returns
     -------
     Neighbors
-        (q, k), nothing missing. Order and distances are those of float64 arithmetic (see `distances_to`); equal
-        distances: lower id first.
+        (q, k), nothing missing. Order and distances are those of float64 arithmetic (see `distances_to`), so two
+        points change places only if their distances agree to about d 2^-53; equal distances: lower id first.
 
     Raises
     ------
@@ -47,15 +47,15 @@ def exact_neighbors(base, queries=None, *, k: int, metric: str = "l2", exclude=N
 
     Notes
     -----
-    Points are shifted by their mean and scaled by a power of two (both leave the order), rounded to float32 points w, and
-    multiplied by BLAS. With u = 2^-24 and gamma = d u / (1 - d u), a float32 inner product is off by at most
+    Points are shifted by their mean and scaled by a power of two (both leave the order), rounded to float32 points w,
+    and multiplied by BLAS. With u = 2^-24 and gamma = d u / (1 - d u), a float32 inner product is off by at most
     gamma |w_i|.|w_j| <= gamma ‖w_i‖ ‖w_j‖ in whatever order it is summed, with or without fused multiply-add
-    (Higham 2002, Accuracy and Stability of Numerical Algorithms, eq. 3.5), and rounding the points moves a distance by at
-    most u (‖w_i‖ + ‖w_j‖) to first order. So the squared distance of two points lies within
-    2 gamma ‖w_i‖ ‖w_j‖ + 2 u (‖w_i‖ + ‖w_j‖)^2 of ‖w_i‖^2 + ‖w_j‖^2 - 2 w_i.w_j; the code takes 2.5 u in place of 2 u to cover
-    second order terms and all float64 rounding, and adds a floor for underflow. Every point whose interval
-    begins at or below the k-th smallest interval end is measured anew in float64. Where the bound separates nothing (all
-    points equal, say) that is every point: slow, still exact.
+    (Higham 2002, Accuracy and Stability of Numerical Algorithms, eq. 3.5), and rounding the points moves a distance
+    by at most u (‖w_i‖ + ‖w_j‖) to first order. So the squared distance of two points is off from
+    ‖w_i‖^2 + ‖w_j‖^2 - 2 w_i.w_j by at most 2 gamma ‖w_i‖ ‖w_j‖ + 2 u (‖w_i‖ + ‖w_j‖)^2; the code takes 2.5 u in place
+    of 2 u to cover second order terms and all float64 rounding, and adds a floor for underflow. Every point whose
+    interval begins at or below the k-th smallest interval end is measured anew in float64. Where the bound separates
+    nothing (all points equal, say) that is every point: slow, still exact.
 
     Examples
     --------
@@ -125,9 +125,9 @@ def distances_to(base, queries, ids, *, metric: str = "l2") -> np.ndarray:
     Returns
     -------
     (q, k) float64
-        ``"l2"``: root of the sum of squared differences. ``"cosine"``: half the squared distance of the vectors divided by
-        their lengths, which equals 1 - cos and keeps the digits that 1 - cos loses where two directions almost agree;
-        values that float64 cannot tell from 0 are 0. Infinite where the id is -1.
+        ``"l2"``: root of the sum of squared differences. ``"cosine"``: half the squared distance of the vectors divided
+        by their lengths, which equals 1 - cos and keeps the digits that 1 - cos loses where two directions almost
+        agree; values that float64 cannot tell from 0 are 0. Infinite where the id is -1.
 
     Raises
     ------

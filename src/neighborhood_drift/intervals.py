@@ -14,6 +14,24 @@ from .checks import InputError, whole_number
 BATCH = 100
 
 
+METRIC_COLUMNS = (
+    "overlap",
+    "tie_aware_recall",
+    "mean_distance_exact",
+    "mean_distance",
+    "mean_distance_ratio",
+    "kth_distance_exact",
+    "kth_distance",
+    "kth_distance_ratio",
+    "barycenter_shift_raw",
+    "barycenter_shift",
+    "lid_exact",
+    "lid",
+    "lid_difference",
+    "missing_share",
+)
+
+
 class Onset(NamedTuple):
     """The smallest k at which a mean is below a threshold, with its bootstrap interval; nan stands for never."""
 
@@ -69,14 +87,60 @@ def limits(resampled, ci: float = 0.95):
     >>> limits([[1.0], [2.0], [3.0]], ci=0.5)
     (array([1.5]), array([2.5]))
     """
-    if not 0 < ci < 1:
-        raise InputError(f"ci is {ci}; it must lie between 0 and 1.")
+    ci = _coverage(ci)
     resampled = np.asarray(resampled, dtype=np.float64)
     low, high = np.full(resampled.shape[1], np.nan), np.full(resampled.shape[1], np.nan)
     known = ~np.isnan(resampled).all(axis=0)
     if known.any():
         low[known], high[known] = np.nanquantile(resampled[:, known], [(1 - ci) / 2, (1 + ci) / 2], axis=0)
     return low, high
+
+
+def summarize(
+    table: pd.DataFrame, ci: float = 0.95, seed: int = 0, resamples: int = 1000, by: tuple = ("k",)
+) -> pd.DataFrame:
+    """Summarise a drift table over its queries: mean, bootstrap interval and missing share of each metric.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As made by `metrics.drift`, with more columns if ``by`` names them.
+    ci : float, default 0.95
+        Coverage of the percentile interval.
+    seed, resamples : int
+        Queries are resampled with replacement; the same resamples serve every metric and group, so that
+        curves can be compared.
+    by : tuple of str, default ("k",)
+        Columns that form the groups; within a group each query stands once.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``*by``, metric, mean, low, high, missing (share of queries whose value is nan; those are left out
+        of the rest). One row a group and metric.
+
+    Raises
+    ------
+    InputError
+        If a column is lacking or a query stands more than once in a group.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"k": [10, 10], "query": [0, 1], "overlap": [1.0, np.nan]})
+    >>> summarize(table, resamples=100)
+        k   metric  mean  low  high  missing
+    0  10  overlap   1.0  1.0   1.0      0.5
+    """
+    by = [by] if isinstance(by, str) else list(by)
+    measured = [name for name in METRIC_COLUMNS if name in table]
+    wide = wide_table(table, by, measured)
+    low, high = limits(bootstrap_means(wide.to_numpy(), resamples=resamples, seed=seed), ci)
+    groups = wide.columns.to_frame(index=False)
+    values = {"mean": wide.mean().to_numpy(), "low": low, "high": high, "missing": wide.isna().mean().to_numpy()}
+    tidy = groups.assign(**values)
+    order = tidy["metric"].map({name: place for place, name in enumerate(measured)})
+    tidy = tidy.assign(order=order).sort_values([*by, "order"], ignore_index=True)
+    return tidy[[*by, "metric", "mean", "low", "high", "missing"]]
 
 
 def onset(
@@ -97,14 +161,14 @@ def onset(
     threshold : float
     column : str, default "overlap"
     ci, seed, resamples
-        As in `metrics.summarize`; queries are resampled, each with its values at every k.
+        As in `summarize`; queries are resampled, each with its values at every k.
 
     Returns
     -------
     Onset
         ``k``; ``low`` and ``high``, percentiles over resamples that are themselves among the k measured; ``share`` of
-        resamples in which the mean falls below the threshold at all. nan where the mean stays above; a ``high`` of nan says
-        that the interval reaches beyond the largest k.
+        resamples in which the mean falls below the threshold at all. nan where the mean stays above; a ``high`` of nan
+        says that the interval reaches beyond the largest k.
 
     Examples
     --------
@@ -120,7 +184,7 @@ def onset(
     resampled = bootstrap_means(wide.to_numpy(), resamples=resamples, seed=seed)
     first = _first_below(mean, ks, threshold)[0]
     firsts = np.sort(_first_below(resampled, ks, threshold))
-    limits(firsts[:, None][:1], ci)
+    ci = _coverage(ci)
     low = firsts[int(np.floor((1 - ci) / 2 * (resamples - 1)))]
     high = firsts[int(np.ceil((1 + ci) / 2 * (resamples - 1)))]
     known = [float(value) if np.isfinite(value) else np.nan for value in (first, low, high)]
@@ -137,6 +201,7 @@ def mean_over_seeds(values, ci: float = 0.95) -> tuple[float, float, float]:
     if values.ndim != 1 or not len(values):
         raise InputError(f"values have shape {values.shape}; they must be a list of at least one number.")
     mean = float(values.mean())
+    ci = _coverage(ci)
     if len(values) < 2:
         return mean, np.nan, np.nan
     half = float(stats.t.ppf((1 + ci) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
@@ -150,12 +215,17 @@ def wide_table(table: pd.DataFrame, by: list[str], columns: list[str]) -> pd.Dat
         raise InputError(f"the table lacks {', '.join(lacking)}; it has {', '.join(map(str, table.columns))}.")
     if table.duplicated(["query", *by]).any():
         raise InputError(f"the table holds a query more than once for one {', '.join(by)}; group by more columns.")
-    wide = table.pivot(index="query", columns=by, values=columns)
-    wide.columns = wide.columns.set_names(["metric", *by])
-    return wide
+    wide = table.set_index([*by, "query"])[columns].rename_axis("metric", axis="columns").unstack(by)  # noqa: PD010
+    return wide.sort_index(axis="columns", level=by, sort_remaining=False)
 
 
 def _first_below(means, ks, threshold):
     """(rows,) smallest k at which each row of means is below the threshold; inf where none is."""
     below = means < threshold
     return np.where(below.any(axis=1), ks[below.argmax(axis=1)], np.inf)
+
+
+def _coverage(ci):
+    if not 0 < ci < 1:
+        raise InputError(f"ci is {ci}; it must lie between 0 and 1.")
+    return ci

@@ -11,6 +11,8 @@ from numba import njit, prange
 
 # Codes of `ranks` for a returned id that has no rank in the reference list.
 NOT_THERE, ABSENT, REPEATED = -1, -2, -3
+# Queries that share one look-up table.
+ROWS = 64
 
 
 @njit(cache=True, fastmath={"reassoc"})
@@ -57,9 +59,9 @@ def nearest(
 ):
     """Fill ``ids`` and ``squares`` (q, k) with the nearest base points by float64 squared distance, lower id first.
 
-    The float32 ``products`` (q, n) give an interval of each squared distance, ``centre -+ error`` with
-    ``centre = a^2 + b^2 - 2 product`` and ``error = slope a b + share (a^2 + b^2) + floor`` (a, b the norms). All points
-    whose interval begins at or below the k-th smallest interval end are candidates; no other point can be among the k.
+    The float32 ``products`` (q, n) give an interval of each squared distance, ``a^2 + b^2 - 2 product``, more or less
+    ``slope a b + share (a^2 + b^2) + floor`` (a, b the norms). All points whose interval begins at or below the k-th
+    smallest interval end are candidates; no other point can be among the k.
     """
     n, k = base.shape[0], ids.shape[1]
     for i in prange(products.shape[0]):
@@ -92,7 +94,7 @@ def nearest(
 
 @njit(cache=True, parallel=True)
 def squared_distances(base, base_scales, queries, query_scales, ids, wanted, squares):
-    """Fill ``squares`` where ``wanted`` (both (q, k)) with the float64 squared distance of query i to point ids[i, r]."""
+    """Fill ``squares`` where ``wanted``, both (q, k), with the squared distance of query i to point ids[i, r]."""
     for i in prange(ids.shape[0]):
         for r in range(ids.shape[1]):
             if wanted[i, r]:
@@ -107,32 +109,69 @@ def ranks(reference, ids, points, found):
     NOT_THERE marks a missing slot, ABSENT an id that the reference does not hold, REPEATED an id that stands
     earlier in the same list. ``points`` is larger than every id.
     """
-    for i in prange(ids.shape[0]):
+    queries = ids.shape[0]
+    for part in prange((queries + ROWS - 1) // ROWS):
+        # One table a part, cleared where it was written: clearing all of it would cost more than the look-ups.
         position = np.full(points, ABSENT, np.int32)
-        for r in range(reference.shape[1]):
-            if reference[i, r] >= 0:
-                position[reference[i, r]] = r
-        for r in range(ids.shape[1]):
-            j = ids[i, r]
-            if j < 0:
-                found[i, r] = NOT_THERE
-            else:
-                found[i, r] = position[j]
-                position[j] = REPEATED
+        for i in range(part * ROWS, min((part + 1) * ROWS, queries)):
+            for r in range(reference.shape[1]):
+                if reference[i, r] >= 0:
+                    position[reference[i, r]] = r
+            for r in range(ids.shape[1]):
+                j = ids[i, r]
+                if j < 0:
+                    found[i, r] = NOT_THERE
+                else:
+                    found[i, r] = position[j]
+                    position[j] = REPEATED
+            for r in range(reference.shape[1]):
+                if reference[i, r] >= 0:
+                    position[reference[i, r]] = ABSENT
+            for r in range(ids.shape[1]):
+                if ids[i, r] >= 0:
+                    position[ids[i, r]] = ABSENT
+
+
+@njit(cache=True)
+def _add_four(total, points, scales, ids, weights, start):
+    """Add four weighted points in one pass over ``total``, which saves most of the memory traffic."""
+    p0, p1, p2, p3 = points[ids[start]], points[ids[start + 1]], points[ids[start + 2]], points[ids[start + 3]]
+    w0, w1 = weights[start] * scales[ids[start]], weights[start + 1] * scales[ids[start + 1]]
+    w2, w3 = weights[start + 2] * scales[ids[start + 2]], weights[start + 3] * scales[ids[start + 3]]
+    for c in range(total.shape[0]):
+        total[c] += (w0 * p0[c] + w1 * p1[c]) + (w2 * p2[c] + w3 * p3[c])
 
 
 @njit(cache=True, parallel=True)
-def weighted_norms(base, base_scales, ids, weights, norms):
-    """Fill ``norms`` (q,) with the length of the sum over r of ``weights[i, r]`` times point ids[i, r], in float64."""
-    for i in prange(ids.shape[0]):
+def barycenter_shifts(base, base_scales, exact, approx, found, shifts):
+    """Fill ``shifts`` (q,) with the distance between the means of two id lists, in float64; nan where a list is empty.
+
+    ``found`` are the `ranks` of ``approx`` in ``exact``. A point of both lists weighs the difference of their shares:
+    nothing, and it is passed over, where the lists are equally long.
+    """
+    k = exact.shape[1]
+    for i in prange(exact.shape[0]):
+        true_count, returned_count = np.sum(exact[i] >= 0), np.sum(approx[i] >= 0)
+        if true_count == 0 or returned_count == 0:
+            shifts[i] = np.nan
+            continue
+        weight = np.zeros(2 * k)
+        weight[:k] = 1.0 / true_count
+        weight[k:] = -1.0 / returned_count
+        for r in range(k):
+            if found[i, r] >= 0:
+                weight[found[i, r]] = 1.0 / true_count - 1.0 / returned_count
+                weight[k + r] = 0.0
+        ids, weights, count = np.zeros(2 * k + 3, np.int64), np.zeros(2 * k + 3), 0
+        for r in range(2 * k):
+            j = exact[i, r] if r < k else approx[i, r - k]
+            if j >= 0 and weight[r] != 0.0:
+                ids[count], weights[count] = j, weight[r]
+                count += 1
         total = np.zeros(base.shape[1])
-        for r in range(ids.shape[1]):
-            if weights[i, r] != 0.0:
-                point = base[ids[i, r]]
-                weight = weights[i, r] * base_scales[ids[i, r]]
-                for c in range(point.shape[0]):
-                    total[c] += weight * point[c]
-        norms[i] = np.sqrt(np.sum(total * total))
+        for start in range(0, count, 4):  # the last pass may add point 0 with weight 0
+            _add_four(total, base, base_scales, ids, weights, start)
+        shifts[i] = np.sqrt(np.sum(total * total))
 
 
 @njit(cache=True, parallel=True)

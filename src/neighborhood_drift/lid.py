@@ -25,19 +25,8 @@ def lid_curve(distances) -> np.ndarray:
     >>> lid_curve([[0.0, 1.0, 2.0, 4.0]]).round(3)
     array([[  nan,   nan, 1.443, 0.962]])
     """
-    distances = np.asarray(distances, dtype=np.float64)
-    usable = np.isfinite(distances) & (distances > 0)
-    # Logarithms are taken against the smallest positive distance, so that their cumulative sums stay small and precise.
-    smallest = np.min(distances, axis=1, initial=np.inf, where=usable)[:, None]
-    logs = np.zeros_like(distances)
-    np.divide(distances, smallest, out=logs, where=usable)
-    np.log(logs, out=logs, where=usable)
-    count = np.cumsum(usable, axis=1)
-    farthest = np.maximum.accumulate(logs, axis=1)
-    spread = count * farthest - np.cumsum(logs, axis=1)
-    estimate = np.full(distances.shape, np.nan)
-    np.divide(count - 1, spread, out=estimate, where=farthest > 0)
-    return estimate
+    logs, usable = _logs(np.asarray(distances, dtype=np.float64))
+    return _estimate(np.cumsum(usable, axis=1), np.cumsum(logs, axis=1), np.maximum.accumulate(logs, axis=1))
 
 
 def lid(nb: Neighbors) -> np.ndarray:
@@ -65,13 +54,15 @@ def lid(nb: Neighbors) -> np.ndarray:
     >>> lid(nb).round(3)
     array([0.962])
     """
-    return lid_curve(nb.distances)[:, -1]
+    logs, usable = _logs(nb.distances)
+    return _estimate(usable.sum(axis=1), logs.sum(axis=1), logs.max(axis=1))
 
 
 def lid_bias(k: int) -> float:
     """Return the factor (k - 1) / (k - 2) by which the mean of `lid` over queries exceeds the true dimension.
 
-    It holds where distances within r_k follow a power law exactly, for k of at least 3 (Levina and Bickel 2004, section 3.1).
+    It holds where distances within r_k follow a power law exactly, for k of at least 3 (Levina and Bickel 2004,
+    section 3.1).
 
     >>> lid_bias(10)
     1.125
@@ -100,6 +91,21 @@ def lid_harmonic_mean(values) -> float:
     """
     values = _known(values)
     return float(len(values) / np.sum(1.0 / values)) if len(values) else np.nan
+
+
+def _logs(distances):
+    """Logarithms of the usable distances against the smallest of them, which keeps their sums precise; 0 elsewhere."""
+    usable = np.isfinite(distances) & (distances > 0)
+    smallest = np.min(distances, axis=1, initial=np.inf, where=usable)[:, None]
+    logs = np.ones_like(distances)
+    np.divide(distances, smallest, out=logs, where=usable)
+    return np.log(logs, out=logs), usable
+
+
+def _estimate(count, total, farthest):
+    """LID from the number of usable distances, the sum of their logarithms and the largest of these."""
+    estimate = np.full(count.shape, np.nan)
+    return np.divide(count - 1, count * farthest - total, out=estimate, where=farthest > 0)
 
 
 def _known(values) -> np.ndarray:

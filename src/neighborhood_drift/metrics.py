@@ -8,26 +8,8 @@ import pandas as pd
 from . import kernels
 from .checks import METRICS, InputError, one_of, vectors, whole_number
 from .exact import checked_ids, distances_to, scales
-from .intervals import bootstrap_means, limits, wide_table
 from .lid import lid, lid_curve
 from .neighbors import Neighbors
-
-METRIC_COLUMNS = (
-    "overlap",
-    "tie_aware_recall",
-    "mean_distance_exact",
-    "mean_distance",
-    "mean_distance_ratio",
-    "kth_distance_exact",
-    "kth_distance",
-    "kth_distance_ratio",
-    "barycenter_shift_raw",
-    "barycenter_shift",
-    "lid_exact",
-    "lid",
-    "lid_difference",
-    "missing_share",
-)
 
 
 def overlap(exact: Neighbors, approx: Neighbors) -> np.ndarray:
@@ -42,7 +24,8 @@ def overlap(exact: Neighbors, approx: Neighbors) -> np.ndarray:
     -------
     (q,) float64
         From 0 to 1, whatever the order within the lists; a repeated id counts once, a missing slot not at all. The
-        share is of the ids that ``exact`` holds; nan where it holds none. Ties: only the id counts; see `tie_aware_recall`.
+        share is of the ids that ``exact`` holds; nan where it holds none. Ties: only the id counts; see
+        `tie_aware_recall`.
 
     Raises
     ------
@@ -84,7 +67,8 @@ def tie_aware_recall(exact: Neighbors, approx: Neighbors, rtol: float = 1e-6) ->
 
     Notes
     -----
-    The recall of Aumüller, Bernhardsson and Faithfull (2020), section 2, with a relative tolerance in place of an absolute one.
+    The recall of Aumüller, Bernhardsson and Faithfull (2020), section 2, with a relative tolerance in place of an
+    absolute one.
 
     Examples
     --------
@@ -150,7 +134,8 @@ def barycenter_shift(
 
     Notes
     -----
-    Points in both lists cancel where the lists are equally long, so only the symmetric difference is summed, in float64.
+    Points in both lists cancel where the lists are equally long, so only the symmetric difference is summed, in
+    float64.
 
     Examples
     --------
@@ -169,21 +154,8 @@ def barycenter_shift(
 
 
 def _barycenter_shift(base, factors, exact, approx):
-    ids = np.concatenate([exact.ids, approx.ids], axis=1)
-    with np.errstate(divide="ignore"):
-        share_true, share_returned = 1.0 / exact.found[:, None], 1.0 / approx.found[:, None]
-    weights = np.concatenate(
-        [np.where(exact.ids >= 0, share_true, 0.0), np.where(approx.ids >= 0, -share_returned, 0.0)], axis=1
-    )
-    # A point of both lists has the difference of the two shares: 0 where the lists are equally long.
-    shared = _ranks(exact.ids, approx.ids)
-    rows, slots = np.nonzero(shared >= 0)
-    both = (share_true - share_returned)[rows, 0]
-    weights[rows, shared[rows, slots]] = both
-    weights[rows, exact.k + slots] = 0.0
-    shift = np.zeros(len(ids))
-    kernels.weighted_norms(base, factors, ids, weights, shift)
-    shift[(exact.found == 0) | (approx.found == 0)] = np.nan
+    shift = np.empty(len(exact.ids))
+    kernels.barycenter_shifts(base, factors, exact.ids, approx.ids, _ranks(exact.ids, approx.ids), shift)
     return shift
 
 
@@ -209,18 +181,19 @@ def drift(base, exact: Neighbors, approx_by_k: dict, *, queries=None, rows=None,
     DataFrame
         One row a k and query, sorted so. Columns: k, query (the base row, or the position in ``queries``), overlap,
         tie_aware_recall, mean_distance_exact, mean_distance, mean_distance_ratio, kth_distance_exact, kth_distance,
-        kth_distance_ratio, barycenter_shift_raw, barycenter_shift, lid_exact, lid, lid_difference (returned minus exact),
-        missing_share. A ratio to a true distance of 0 is nan. A value that missing slots leave undefined is nan.
+        kth_distance_ratio, barycenter_shift_raw, barycenter_shift, lid_exact, lid, lid_difference (returned minus
+        exact), missing_share. A ratio to a true distance of 0 is nan, and so is what missing slots leave undefined.
 
     Raises
     ------
     InputError
-        If the lists do not belong to the same queries, ``exact`` is shorter than a k, or an id is not a row of the base.
+        If the lists do not belong to the same queries, ``exact`` is shorter than a k, or an id is not a row of the
+        base.
 
     Notes
     -----
-    What engines report as distance (float32, often squared) is not used: each returned point has the distance of the exact
-    list where it stands there, and is measured directly in float64 otherwise; the returned list is sorted by it.
+    What engines report as distance (float32, often squared) is not used: each returned point has the distance of the
+    exact list where it stands there, and is measured directly in float64 otherwise; the returned list is sorted by it.
 
     Examples
     --------
@@ -258,53 +231,6 @@ def drift(base, exact: Neighbors, approx_by_k: dict, *, queries=None, rows=None,
         table["missing_share"] = 1 - returned.found / k
         tables.append(pd.DataFrame(table))
     return pd.concat(tables, ignore_index=True)
-
-
-def summarize(
-    table: pd.DataFrame, ci: float = 0.95, seed: int = 0, resamples: int = 1000, by: tuple = ("k",)
-) -> pd.DataFrame:
-    """Summarise a drift table over its queries: mean, bootstrap interval and missing share of each metric.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As made by `drift`, with more columns if ``by`` names them.
-    ci : float, default 0.95
-        Coverage of the percentile interval.
-    seed, resamples : int
-        Queries are resampled with replacement; the same resamples serve every metric and group, so that
-        curves can be compared.
-    by : tuple of str, default ("k",)
-        Columns that form the groups; within a group each query stands once.
-
-    Returns
-    -------
-    DataFrame
-        Columns ``*by``, metric, mean, low, high, missing (share of queries whose value is nan; those are left out of the
-        rest). One row a group and metric.
-
-    Raises
-    ------
-    InputError
-        If a column is lacking or a query stands more than once in a group.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"k": [10, 10], "query": [0, 1], "overlap": [1.0, np.nan]})
-    >>> summarize(table, resamples=100)
-        k   metric  mean  low  high  missing
-    0  10  overlap   1.0  1.0   1.0      0.5
-    """
-    by = [by] if isinstance(by, str) else list(by)
-    measured = [name for name in METRIC_COLUMNS if name in table]
-    wide = wide_table(table, by, measured)
-    low, high = limits(bootstrap_means(wide.to_numpy(), resamples=resamples, seed=seed), ci)
-    groups = wide.columns.to_frame(index=False)
-    values = {"mean": wide.mean().to_numpy(), "low": low, "high": high, "missing": wide.isna().mean().to_numpy()}
-    tidy = groups.assign(**values)
-    order = tidy["metric"].map({name: place for place, name in enumerate(measured)})
-    tidy = tidy.assign(order=order).sort_values([*by, "order"], ignore_index=True)
-    return tidy[[*by, "metric", "mean", "low", "high", "missing"]]
 
 
 def _asked(base, count, queries, rows):
