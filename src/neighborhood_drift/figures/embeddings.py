@@ -14,7 +14,8 @@ def image_grid(images, labels=None, classes=(), *, rows: int = 6, columns: int =
 
     Parameters
     ----------
-    images : (n, h, w, 3) uint8
+    images : (n, h, w, 3) uint8 or None
+        None gives a figure that says in one line that there are none.
     labels : (n,) int64, optional
         Index into ``classes``; the most frequent ``rows`` classes are shown.
     classes : sequence of str
@@ -22,6 +23,8 @@ def image_grid(images, labels=None, classes=(), *, rows: int = 6, columns: int =
         Images shown.
     seed : int
     """
+    if images is None:
+        return _no_images()
     random = np.random.default_rng(seed)
     if labels is None:
         shown = random.permutation(len(images))[: rows * columns]
@@ -40,7 +43,8 @@ def neighbor_grid(images, queries, ids, *, columns: int = 10) -> Figure:
 
     Parameters
     ----------
-    images : (n, h, w, 3) uint8
+    images : (n, h, w, 3) uint8 or None
+        None gives a figure that says in one line that there are none.
     queries : sequence of int
         Ids of the queries, one a row.
     ids : (q, k) int64
@@ -48,6 +52,8 @@ def neighbor_grid(images, queries, ids, *, columns: int = 10) -> Figure:
     columns : int
         Neighbors shown.
     """
+    if images is None:
+        return _no_images()
     lines = [("", np.concatenate([[query], near[:columns]])) for query, near in zip(queries, ids, strict=True)]
     figure = _strips(images, lines, columns + 1)
     for row in range(len(lines)):
@@ -174,6 +180,13 @@ def dimension(estimates: pd.DataFrame, two_nn: float) -> Figure:
     )
     axes.set(xlabel="neighbors used, k", ylabel="intrinsic dimension", ylim=(0, None))
     axes.set_xticks([2, *estimates["k"]], ["2", *(str(k) for k in estimates["k"])])
+    return figure
+
+
+def _no_images() -> Figure:
+    figure, axes = style.new(size=(6.4, 0.5))
+    axes.set_axis_off()
+    axes.text(0, 0.5, "These vectors come without images.", va="center")
     return figure
 
 
