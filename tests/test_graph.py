@@ -16,9 +16,12 @@ def base():
     return np.random.default_rng(1).normal(size=(N, 8)).astype(np.float32)
 
 
-@pytest.fixture(scope="module", params=["faiss-hnsw", "hnswlib"])
+@pytest.fixture(scope="module", params=["faiss-hnsw", "hnswlib", "hnswlib, shuffled"])
 def index(request, base):
-    return build_index(request.param, base, M=M, ef_construction=40, seed=3)
+    name, _, shuffled = request.param.partition(", ")
+    # a shuffled insertion makes the library's internal numbers differ from the ids
+    extra = {"insertion_seed": 5} if shuffled else {}
+    return build_index(name, base, M=M, ef_construction=40, seed=3, **extra)
 
 
 def links_by_hand(index):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from neighborhood_drift.checks import InputError
+from neighborhood_drift.graph import common_links
 from neighborhood_drift.indexes import ENGINES, build_index, build_indexes, load_index
 from neighborhood_drift.indexes import base as shared
 
@@ -164,6 +165,18 @@ def test_an_unknown_engine_is_refused_with_the_known_ones(points):
 def test_the_seed_changes_the_graph_for_each_seed_from_zero(name, points):
     levels = [build_index(name, points, seed=seed, M=4).graph().levels for seed in range(4)]
     assert len({tuple(level) for level in levels}) == 4
+
+
+def test_insertion_seed_changes_hnswlibs_links_where_its_seed_does_not(points):
+    """Ids and vectors stay together, and each seed gives another order."""
+    one, reseeded = (build_index("hnswlib", points, seed=seed).graph() for seed in (0, 1))
+    assert common_links(one, reseeded)["jaccard"] > 0.95
+    shuffled = [build_index("hnswlib", points, insertion_seed=seed) for seed in (1, 2)]
+    assert common_links(one, shuffled[0].graph())["jaccard"] < 0.9
+    assert common_links(shuffled[0].graph(), shuffled[1].graph())["jaccard"] < 0.9
+    found = shuffled[0].search(points, 1, ef=N)
+    np.testing.assert_array_equal(found.ids[:, 0], np.arange(N))
+    np.testing.assert_allclose(shuffled[0].native.get_items([7]), points[7:8])
 
 
 @pytest.mark.parametrize("name", GRAPHS)

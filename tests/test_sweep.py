@@ -118,6 +118,8 @@ def test_what_changes_the_answer_is_not_fetched_from_the_cache(base, rows, exact
         ({"ks": []}, "ks is empty"),
         ({"ef": 0}, "ef is 0"),
         ({"rows": np.arange(7)}, "exact holds neighbors of 60 queries; 7 are asked"),
+        ({"rows": np.arange(250, 310)}, "rows must be a list of whole numbers from 0 to 299"),
+        ({"rows": np.zeros(60)}, "rows must be a list of whole numbers"),
         ({"queries": np.zeros((60, 10))}, "rows and queries are both given"),
         ({"base": np.zeros((300, 4))}, "base has 4 dimensions"),
     ],

@@ -73,7 +73,7 @@ def sweep(
     if queries is not None and rows is not None:
         raise InputError("rows and queries are both given; rows are base points, queries are vectors beside the base.")
     if queries is None:
-        rows = np.arange(len(base)) if rows is None else np.asarray(rows)
+        rows = np.arange(len(base)) if rows is None else _rows(rows, len(base))
         asked = base[rows]
     else:
         asked = vectors(queries, "queries", metric=index.metric, dimension=index.dimension)
@@ -103,6 +103,13 @@ def sweep(
     table = pd.concat(tables, ignore_index=True)
     table.insert(0, "engine", index.engine)
     return table
+
+
+def _rows(rows, points: int) -> np.ndarray:
+    rows = np.asarray(rows)
+    if rows.ndim != 1 or rows.dtype.kind not in "iu" or (rows.size and (rows.min() < 0 or rows.max() >= points)):
+        raise InputError(f"rows must be a list of whole numbers from 0 to {points - 1}, rows of the base.")
+    return rows
 
 
 def _measure(index, base, asked, rows, k, ef, exact, *, leave_one_out):

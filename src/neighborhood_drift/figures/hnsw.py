@@ -23,11 +23,13 @@ def levels(table: pd.DataFrame) -> Figure:
     figure, axes = style.new()
     law = table.sort_values("level").drop_duplicates("level")
     axes.plot(law["level"], law["expected"], **style.look("exact", label="expected"))
-    low = np.maximum(law["expected"] - 2 * law["spread"], law["expected"].min() / 10)
+    # a level holds at least one point, so the axis ends below 1 and the band where the axis does
+    low = np.maximum(law["expected"] - 2 * law["spread"], 0.3)
     style.band(axes, law["level"], low, law["expected"] + 2 * law["spread"], style.BLACK)
     for shift, (engine, rows) in zip((-0.04, 0.04), table.groupby("engine", sort=False), strict=False):
         axes.plot(rows["level"] + shift, rows["points"], **style.look(engine, linestyle="", markersize=7))
     axes.set_yscale("log")
+    axes.set_ylim(bottom=0.3)
     axes.set(xlabel="level", ylabel="points at the level")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()

@@ -36,14 +36,14 @@ def build_index(name: str, base, *, metric: str = "l2", seed: int = 0, threads: 
     metric : {"l2", "cosine"}
         Euclidean distance, or 1 - cos; for "cosine" the vectors are normalised once, in float64.
     seed : int, default 0
-        Seed of the levels that the points are given. The insertion order is the library's for this base.
+        Seed of the levels that the points are given; in FAISS the levels decide the order of insertion too.
     threads : int, default 1
         Build threads, and at first search threads. A graph is the same in each build only with one.
     cache : path, optional
         Folder in which a built index is kept, by all it was made from (base, engine, version, parameters, seed).
     **params
         Build parameters, HNSW: ``M`` (links a new point makes, default 32; up to 2M are kept at level 0) and
-        ``ef_construction`` (default 200).
+        ``ef_construction`` (default 200); hnswlib also ``insertion_seed`` (default 0: the order of the base).
 
     Raises
     ------

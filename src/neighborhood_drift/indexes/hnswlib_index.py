@@ -20,11 +20,16 @@ def hnswlib_library():
 
 
 class HnswlibIndex(Index):
-    """``hnswlib.Index``: a queue of max(ef, k) points, and the search stops when the next one is farther than all."""
+    """``hnswlib.Index``: a queue of max(ef, k) points, and the search stops when the next one is farther than all.
+
+    The library's seed draws levels only, and level 0 hardly depends on them: graphs of two seeds are nearly one graph.
+    ``insertion_seed`` is the build parameter that makes them differ: 0 inserts points in the order of the base, any
+    other number in an order drawn from it. (FAISS inserts by level, so its seed decides the order too.)
+    """
 
     engine = kept_as = "hnswlib"
-    defaults: ClassVar = {"M": 32, "ef_construction": 200}
-    lowest: ClassVar = {"M": 2, "ef_construction": 1}
+    defaults: ClassVar = {"M": 32, "ef_construction": 200, "insertion_seed": 0}
+    lowest: ClassVar = {"M": 2, "ef_construction": 1, "insertion_seed": 0}
     # a call that finds too few neighbors for one query raises for all of them, and must be made again query by query
     batch = 256
 
@@ -35,10 +40,19 @@ class HnswlibIndex(Index):
 
     @classmethod
     def _build(cls, points, about):
+        params, order = about["params"], np.arange(len(points))
+        if params["insertion_seed"]:
+            order = np.random.default_rng(params["insertion_seed"]).permutation(order)
         index = cls._new(about)
-        # the seed is raised by one because 0 and 1 are the same to the C++ library's default generator
-        index.init_index(max_elements=len(points), random_seed=about["seed"] + 1, **about["params"])
-        index.add_items(points, np.arange(len(points)), num_threads=about["build_threads"])
+        # by keyword, as the order of these arguments misleads; the seed is raised by one because 0 and 1 are the same
+        # to the C++ library's default generator
+        index.init_index(
+            max_elements=len(points),
+            M=params["M"],
+            ef_construction=params["ef_construction"],
+            random_seed=about["seed"] + 1,
+        )
+        index.add_items(points[order], order, num_threads=about["build_threads"])
         return index
 
     @staticmethod
