@@ -108,7 +108,7 @@ draw.spectrum(singular, participation)
 #
 # In high dimension distances concentrate: the nearest neighbor and a random point come to be almost equally far, and a search that follows small differences
 # loses its way. The relative contrast (He, Kumar and Chang 2012), the mean distance of random pairs over the mean distance to the nearest neighbor, puts a
-# number on it: near 1, search is as good as guessing; for a well separated nearest neighbor it is 2 or more. In the figure, look at how far the hill of the neighbors stands to the
+# number on it: near 1, every point is about as near as the nearest one, and a search has little to go by; a well separated nearest neighbor gives 2 or more. In the figure, look at how far the hill of the neighbors stands to the
 # left of the hill of random pairs, and how much the hill of the farther neighbors already runs into it: where these two overlap, the true neighbors of one query lie
 # farther away than the strangers of another, and no fixed radius fits all queries.
 
@@ -174,7 +174,7 @@ Table(pd.DataFrame({"what": list(counts), "points": list(counts.values())}))
 #
 # Around a point in an $m$-dimensional sheet the number of neighbors within $r$ grows as $r^m$, whatever the dimension of the space around it. Maximum likelihood turns the distances to $k$ neighbors into an estimate of $m$ at each
 # point [@levina2004; @amsaleg2015]; the harmonic mean over points is the estimate for the cloud [@mackay2005]. TwoNN [@facco2017] uses the two nearest neighbors alone, which keeps it local but sensitive to noise and duplicates. Estimates
-# fall as $k$ grows where the sheet has edges or the density changes within $k$ neighbors, and 10 to 20 is a hard cloud while 2 to 5 is an easy one. All of them are biased low when the dimension is high and points are few, so they are to be
+# fall as $k$ grows where the sheet has edges or the density changes within $k$ neighbors. All of them are biased low when the dimension is high and points are few, so they are to be
 # compared between data sets of one size, not read as the truth.
 
 # %%

@@ -60,7 +60,8 @@ def neighbor_grid(images, queries, ids, *, columns: int = 10) -> Figure:
         for side in figure.axes[row * (columns + 1)].spines.values():
             side.set(visible=True, color=style.VERMILION, linewidth=1.8)
     figure.axes[0].set_title("query", fontsize=8, color=style.VERMILION)
-    figure.axes[1].set_title("nearest neighbors →", fontsize=8, loc="left")
+    arrow = figure.axes[1].set_title("nearest neighbors →", fontsize=8, loc="left")
+    arrow.set_in_layout(False)  # it is wider than its column
     return figure
 
 
@@ -144,14 +145,14 @@ def occurrence(counts, k: int) -> Figure:
         k-occurrence of each point; its mean is k where no neighbor is missing.
     k : int
     """
-    ordered = np.sort(counts)[::-1]
-    share = np.arange(1, len(ordered) + 1) / len(ordered)
+    reached, here = np.unique(counts, return_counts=True)
+    share = np.cumsum(here[::-1])[::-1] / len(counts)
     figure, axes = style.new()
-    seen = ordered > 0
-    axes.loglog(ordered[seen], share[seen], color=style.BLUE, marker="o", markersize=2.5, linestyle="", rasterized=True)
+    seen = reached > 0
+    axes.loglog(reached[seen], share[seen], color=style.BLUE, marker="o", markersize=3, linestyle="")
     axes.axvline(k, color=style.VERMILION, linestyle="--", linewidth=1)
     axes.annotate(
-        f"mean, k = {k}", (k, share[0]), xytext=(4, 2), textcoords="offset points", color=style.VERMILION, fontsize=9
+        f"mean, k = {k}", (k, share[-1]), xytext=(4, 2), textcoords="offset points", color=style.VERMILION, fontsize=9
     )
     axes.set(xlabel=f"times a point is among the {k} nearest neighbors of another", ylabel="share of points, at least")
     return figure
@@ -171,15 +172,15 @@ def dimension(estimates: pd.DataFrame, two_nn: float) -> Figure:
     axes.plot(estimates["k"], estimates["harmonic"], color=style.BLUE, marker="o")
     style.band(axes, estimates["k"], estimates["low"], estimates["high"], style.BLUE)
     axes.set_xscale("log")
-    axes.set_xticks(estimates["k"], [str(k) for k in estimates["k"]])
-    axes.minorticks_off()
     style.label_end(axes, estimates["k"], estimates["harmonic"], "MLE", style.BLUE)
     axes.plot([2], [two_nn], color=style.VERMILION, marker="D", linestyle="")
     axes.annotate(
         "TwoNN", (2, two_nn), xytext=(6, 0), textcoords="offset points", color=style.VERMILION, va="center", fontsize=9
     )
     axes.set(xlabel="neighbors used, k", ylabel="intrinsic dimension", ylim=(0, None))
+    axes.set_xlim(1.7, 1.3 * estimates["k"].max())
     axes.set_xticks([2, *estimates["k"]], ["2", *(str(k) for k in estimates["k"])])
+    axes.minorticks_off()
     return figure
 
 
@@ -200,7 +201,7 @@ def _strips(images, lines, columns: int) -> Figure:
         axes[0].set_ylabel(title, rotation=0, ha="right", va="center", fontsize=8)
         for axis, member in zip(axes, members, strict=False):
             if member >= 0:
-                axis.imshow(images[member], interpolation="nearest")
+                axis.imshow(images[member], interpolation="none")
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.02, hspace=0.02)
     return figure
 
