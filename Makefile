@@ -16,7 +16,7 @@ STUDY = $(BIN)/python -m neighborhood_drift
 # The lock binds the packages and also what pip fetches to build hnswlib, which has no wheel. (Which of the
 # two variables reaches the build depends on pip's version.)
 INSTALL = PIP_CONSTRAINT=requirements.lock PIP_BUILD_CONSTRAINT=requirements.lock \
-	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
+	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install
 
 .PHONY: help env report run render quick lab notebooks embed test check bench lock clean
 

@@ -15,11 +15,11 @@ PROSE = (0.40, 0.70)
 FIGURE_LINES = 3
 OUTPUT_BYTES = 600_000
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:home|root|Users|work|tmp|var|opt)/\w+")
-OPTION = re.compile(r"^#\|\s*([\w-]+):\s*(.*)$", re.MULTILINE)
+OPTION = re.compile(r"^#\s?\|\s*([\w-]+):\s*(.*)$", re.MULTILINE)
 
 
 def options(cell) -> dict[str, str]:
-    """The ``#| name: value`` lines of a code cell."""
+    """The ``#| name: value`` lines of a code cell (Quarto also reads ``# | name: value``)."""
     return {name: value.strip().strip("\"'") for name, value in OPTION.findall(cell.source)}
 
 
@@ -48,14 +48,8 @@ def parameters(notebook) -> dict:
 
 
 def prose_share(notebook) -> float:
-    """Share of prose among the characters of a notebook: Markdown, captions and alternative texts against all."""
+    """Share of the characters of all cells that stand in Markdown cells; captions, in code cells, do not count."""
     text = sum(len(cell.source) for cell in notebook.cells if cell.cell_type == "markdown")
-    text += sum(
-        len(value)
-        for cell in code(notebook)
-        for name, value in options(cell).items()
-        if name.endswith(("-cap", "-alt"))
-    )
     return text / sum(len(cell.source) for cell in notebook.cells)
 
 
