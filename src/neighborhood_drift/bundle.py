@@ -68,6 +68,7 @@ def write_bundle(folder, parts: dict[str, Part], classes, provenance: dict, orig
     folder, work = Path(folder), Path(work)
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, part in parts.items():
         np.save(work / f"{name}.npy", part.vectors, allow_pickle=False)
         if part.labels is not None:

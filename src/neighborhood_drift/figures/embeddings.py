@@ -60,8 +60,10 @@ def neighbor_grid(images, queries, ids, *, columns: int = 10) -> Figure:
         for side in figure.axes[row * (columns + 1)].spines.values():
             side.set(visible=True, color=style.VERMILION, linewidth=1.8)
     figure.axes[0].set_title("query", fontsize=8, color=style.VERMILION)
-    arrow = figure.axes[1].set_title("nearest neighbors →", fontsize=8, loc="left")
-    arrow.set_in_layout(False)  # it is wider than its column
+    heading = figure.axes[1].annotate(
+        "nearest neighbors →", (0, 1), xytext=(0, 4), xycoords="axes fraction", textcoords="offset points", fontsize=8
+    )
+    heading.set_in_layout(False)  # it is wider than its column
     return figure
 
 
