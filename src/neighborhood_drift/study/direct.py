@@ -18,6 +18,7 @@ from .sources import Paper, build_time
 HERE = Path(__file__).parent
 PICTURES = (".svg", ".png", ".jpg", ".jpeg")
 READER = "markdown+lists_without_preceding_blankline-tex_math_single_backslash"
+FILTER = re.compile(r"Scripting warning\s+at\s.*?line\s+\d+\s+column\s+\d+:\s")
 WARNING = re.compile(r"^\[WARNING\] (.*(?:\n(?!\[).*)*)", flags=re.MULTILINE)
 
 
@@ -101,7 +102,8 @@ def _pandoc(project: Project, build: Path, text: str, *options) -> list[str]:
         encoding="utf-8",
         check=False,
     )
-    warnings = [" ".join(warning.split()) for warning in WARNING.findall(done.stderr)]
+    said = done.stderr.replace("Failing because there were warnings.", "")
+    warnings = [" ".join(FILTER.sub("", warning).split()) for warning in WARNING.findall(said)]
     if done.returncode and not warnings:
         raise StudyError(f"pandoc failed: {done.stderr.strip()}")
     return warnings

@@ -31,12 +31,14 @@ local function numbered_caption(id, caption)
   return inlines
 end
 
-local function alt_of(image)
-  return image.attributes["fig-alt"] or image.attributes["alt"] or pandoc.utils.stringify(image.caption)
+-- Pandoc gives an image without an alternative text its caption for one; that says nothing anew and does not count.
+local function alt_of(image, caption)
+  local alt = image.attributes["fig-alt"] or image.attributes["alt"] or pandoc.utils.stringify(image.caption)
+  return alt ~= pandoc.utils.stringify(caption) and alt or ""
 end
 
 local function figure(id, image, caption, code)
-  local alt = alt_of(image)
+  local alt = alt_of(image, caption)
   if alt == "" then warn("Figure " .. id .. " has no alternative text (fig-alt)") end
   number(id)
   caption = numbered_caption(id, caption)

@@ -6,8 +6,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import nbformat
-
 from ..checks import InputError
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -72,6 +70,7 @@ def find_root(start: Path | None = None) -> Path:
 def read_notebook(path: Path):
     """A notebook from its source, with cell ids that depend on nothing but the order of the cells."""
     import jupytext
+    import nbformat
 
     notebook = jupytext.read(path)
     if notebook.nbformat_minor < 5:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import nbformat
 import yaml
 
 from .. import checks
@@ -136,6 +135,7 @@ def write_variables(project: Project) -> Path:
 
 def _run_one(project: Project, name: str, parameters: dict, wanted: dict) -> None:
     """Run one notebook; its copy, facts and receipt are there afterwards, or what was there before."""
+    import nbformat
     import papermill
 
     _clear_facts(project)

@@ -7,6 +7,7 @@ Known shortcodes: ``var section.fact``, ``meta key.key``, ``embed notebooks/NN-n
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 import shlex
@@ -15,7 +16,6 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 
-import nbformat
 import yaml
 
 from ..checks import InputError
@@ -108,8 +108,8 @@ class Paper:
         path = self.project.executed(name)
         if not path.exists():
             return self._missing(f"Notebook {name} has no executed copy for {target}.")
-        for cell in nbformat.read(path, as_version=4).cells:
-            options = cell_options(cell) if cell.cell_type == "code" else {}
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            options = cell_options(_text(cell["source"])) if cell["cell_type"] == "code" else {}
             if options.get("label") == label:
                 return self._division(cell, options, label, name)
         return self._missing(f"Notebook {name} has no cell with label {label}.")
@@ -120,25 +120,24 @@ class Paper:
         if not caption:
             self._missing(f"Cell {label} of {name} has no {kind}-cap.")
         if kind == "tbl":
-            content = next((text for output in cell.outputs if (text := _table(output))), "")
+            content = next((text for output in cell["outputs"] if (text := _shown(output, "text/markdown"))), "")
         else:
             if not options.get("fig-alt"):
                 self._missing(f"Cell {label} of {name} has no fig-alt.")
-            content = self._picture(cell.outputs, label, str(options.get("fig-alt", "")))
+            content = self._picture(cell["outputs"], label, str(options.get("fig-alt", "")))
         if not content:
             wanted = "table" if kind == "tbl" else "figure"
             return self._missing(f"Cell {label} of {name} has no output that is a {wanted}.")
-        code = OPTION.sub("", cell.source).strip()
+        code = OPTION.sub("", _text(cell["source"])).strip()
         details = f"::: {{.cell-code notebook={name}}}\n``` python\n{code}\n```\n:::\n\n" if kind != "tbl" else ""
         return f":::: {{#{label}}}\n{content}\n\n{caption}\n\n{details}::::\n"
 
     def _picture(self, outputs, label: str, alt: str) -> str:
         for output in outputs:
             for mime, suffix in PICTURES.items():
-                picture = output.get("data", {}).get(mime)
-                if picture is None:
+                picture = _shown(output, mime)
+                if not picture:
                     continue
-                picture = picture if isinstance(picture, str) else "".join(picture)
                 content = picture.encode() if suffix == ".svg" else base64.b64decode(picture)
                 (self.build / f"{label}{suffix}").write_bytes(content)
                 quoted = alt.replace("\\", "\\\\").replace('"', '\\"')
@@ -146,13 +145,13 @@ class Paper:
         return ""
 
 
-def cell_options(cell) -> dict:
-    """A cell's ``#| key: value`` lines.
+def cell_options(source: str) -> dict:
+    """The ``#| key: value`` lines of a cell.
 
-    >>> cell_options(nbformat.v4.new_code_cell("#| label: fig-a\\nplot()"))
+    >>> cell_options("#| label: fig-a\\nplot()")
     {'label': 'fig-a'}
     """
-    return yaml.safe_load("\n".join(OPTION.findall(cell.source))) or {}
+    return yaml.safe_load("\n".join(OPTION.findall(source))) or {}
 
 
 def build_time() -> datetime:
@@ -161,9 +160,13 @@ def build_time() -> datetime:
     return datetime.fromtimestamp(int(epoch), tz=UTC) if epoch else datetime.now(tz=UTC)
 
 
-def _table(output) -> str:
-    text = output.get("data", {}).get("text/markdown", "")
-    return text if isinstance(text, str) else "".join(text)
+def _text(lines: str | list[str]) -> str:
+    """Text as a notebook file holds it: in one piece or as a list of lines."""
+    return lines if isinstance(lines, str) else "".join(lines)
+
+
+def _shown(output: dict, mime: str) -> str:
+    return _text(output.get("data", {}).get(mime, ""))
 
 
 def _front_matter(text: str, source: Path) -> dict:

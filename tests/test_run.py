@@ -1,0 +1,238 @@
+"""Runs of a small study of two notebooks: what runs, what is skipped, what is kept."""
+
+import json
+import multiprocessing
+import random
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from neighborhood_drift.checks import InputError
+from neighborhood_drift.files import replacing, write_text
+from neighborhood_drift.study import freshness
+from neighborhood_drift.study.parameters import ParameterSet, default_out, defaults, parse_given, read_set, resolve
+from neighborhood_drift.study.project import Project, StudyError, find_root
+from neighborhood_drift.study.run import plan, run
+
+ROOT = find_root(Path(__file__).parent)
+
+FIRST = """\
+# %% [markdown]
+# # First
+
+# %% tags=["parameters"]
+points = 20
+scale = 1.0
+seeds = [0, 1]
+metric = "l2"
+out = ""
+
+# %%
+import sys
+from neighborhood_drift import facts
+print("progress", file=sys.stderr)
+facts.record("first", out=out, points=points, top=scale * 0.98765)
+"""
+SECOND = """\
+# %% tags=["parameters"]
+points = 20
+out = ""
+
+# %%
+import json
+from pathlib import Path
+if points == 13:
+    raise ValueError("thirteen is refused")
+Path(out, "facts").mkdir(exist_ok=True)
+_ = Path(out, "facts", "second.json").write_text(json.dumps({f"fact_{points}": str(2 * points)}))
+"""
+
+
+@pytest.fixture
+def project(tmp_path) -> Project:
+    for name, text in (("01-first", FIRST), ("02-second", SECOND)):
+        write_text(tmp_path / "notebooks" / f"{name}.py", text)
+    write_text(tmp_path / "report" / "index.qmd", "# Paper\n")
+    write_text(tmp_path / "report" / "params" / "paper.yml", "points: 30\n")
+    return Project(tmp_path, tmp_path / "report")
+
+
+def quiet(line: str) -> None:
+    pass
+
+
+def made(project: Project) -> dict[str, bytes]:
+    """All that a run leaves for the paper, by path."""
+    folders = (project.out / "notebooks").glob("*.ipynb"), (project.out / "facts").iterdir()
+    files = [*folders[0], *folders[1], project.out / "_variables.yml"]
+    return {path.relative_to(project.out).as_posix(): path.read_bytes() for path in files}
+
+
+def test_a_run_is_skipped_until_something_it_hangs_on_changes(project, monkeypatch):
+    lines = []
+    chosen = ParameterSet({"points": 30}, {"01-first": {"scale": 0.5}})
+    assert run(project, chosen, say=lines.append) == ["01-first", "02-second"]
+    assert [line.partition(": ")[0] for line in lines[::2]] == ["[1/2] 01-first", "[2/2] 02-second"]
+    variables = yaml.safe_load((project.out / "_variables.yml").read_text())
+    assert variables["first"] == {"points": "30", "top": "0.494"}
+    assert variables["second"] == {"fact_30": "60"}
+    assert variables["run"]["numpy"] == freshness.versions()["numpy"]
+
+    executed = json.loads(project.executed("01-first").read_text())
+    assert "papermill" not in executed["metadata"]
+    assert not any({"papermill", "execution"} & set(cell["metadata"]) for cell in executed["cells"])
+    assert not any(output.get("name") == "stderr" for cell in executed["cells"] for output in cell.get("outputs", []))
+    assert not list((project.out / "logs").glob("*.ipynb"))
+
+    before = made(project)
+    assert run(project, chosen, say=quiet) == []
+    assert made(project) == before
+
+    def reasons(chosen=chosen):
+        return {name: reason for name, (reason, _, _) in plan(project, chosen).items()}
+
+    assert reasons() == {"01-first": "", "02-second": ""}
+    assert reasons(ParameterSet({"points": 30})) == {"01-first": "parameters changed", "02-second": ""}
+    with monkeypatch.context() as patch:
+        patch.setattr(freshness, "package_checksum", lambda: "other")
+        assert reasons() == {"01-first": "package changed", "02-second": "package changed"}
+    with monkeypatch.context() as patch:
+        patch.setattr(freshness, "versions", lambda: {"numpy": "0"})
+        assert set(reasons().values()) == {"versions changed"}
+    write_text(project.root / "data" / "table.csv", "1\n")
+    assert set(reasons().values()) == {"data changed"}
+    (project.root / "data" / "table.csv").unlink()
+    project.executed("02-second").write_text("{}")
+    assert reasons() == {"01-first": "", "02-second": "executed copy changed"}
+
+    source = project.root / "notebooks" / "02-second.py"
+    source.write_text(source.read_text().replace("fact_", "renamed_"))
+    assert run(project, chosen, only=["02"], say=quiet) == ["02-second"]
+    variables = yaml.safe_load((project.out / "_variables.yml").read_text())
+    assert variables["second"] == {"renamed_30": "60"}, "a fact of the former run is gone"
+    assert variables["first"]["points"] == "30", "the facts of a notebook that did not run stay"
+
+
+def test_a_failing_cell_is_shown_and_what_was_done_is_kept(project):
+    with pytest.raises(StudyError) as caught:
+        run(project, ParameterSet({"points": 13}), say=quiet)
+    message = str(caught.value)
+    assert "02-second failed in this cell" in message
+    assert 'raise ValueError("thirteen is refused")' in message
+    assert "ValueError: thirteen is refused" in message
+    assert (project.out / "logs" / "02-second.ipynb").exists()
+    assert project.executed("01-first").exists() and not project.executed("02-second").exists()
+    assert yaml.safe_load((project.out / "_variables.yml").read_text())["first"]["points"] == "13"
+    source = project.root / "notebooks" / "02-second.py"
+    source.write_text(source.read_text().replace("points == 13", "points == 14"))
+    assert run(project, ParameterSet({"points": 13}), say=quiet) == ["02-second"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "sentence"),
+    [
+        (ParameterSet({"pionts": 3}), "A parameter is 'pionts'; known are metric, points, scale, seeds."),
+        (ParameterSet(given={"points": "3"}), "points is '3', a value of type str; 01-first takes int, such as 20."),
+        (ParameterSet({"points": True}), "points is True, a value of type bool; 01-first takes int, such as 20."),
+        (ParameterSet({"seeds": [0, "a"]}), "An item of seeds is 'a', a value of type str; 01-first takes int"),
+        (ParameterSet({"metric": "l3"}), "metric is 'l3'; known are l2, cosine."),
+        (ParameterSet(given={"out": "x"}), "name the folder of the run with --out"),
+        (
+            ParameterSet(notebooks={"03-third": {}}),
+            "A section of notebooks is '03-third'; known are 01-first, 02-second.",
+        ),
+        (ParameterSet(notebooks={"02-second": {"scale": 1}}), "A parameter of 02-second is 'scale'; known are points."),
+    ],
+)
+def test_parameters_are_refused_before_any_work(project, chosen, sentence):
+    with pytest.raises(InputError) as caught:
+        run(project, chosen, say=quiet)
+    assert sentence in str(caught.value)
+    assert not (project.out / "notebooks").exists()
+
+
+def test_values_for_one_notebook_go_before_shared_ones_and_given_ones_before_all(project):
+    chosen = ParameterSet({"points": 1}, {"02-second": {"points": 2}})
+    assert resolve(chosen, project) == {"01-first": {"points": 1}, "02-second": {"points": 2}}
+    chosen = ParameterSet({"points": 1}, {"02-second": {"points": 2}}, given={"points": 3, "scale": 2})
+    assert resolve(chosen, project) == {"01-first": {"points": 3, "scale": 2.0}, "02-second": {"points": 3}}
+
+
+def test_paths_are_taken_from_the_caller_and_from_the_study(tmp_path):
+    assert parse_given(["vectors=mine.npy"], tmp_path)["vectors"] == str((tmp_path / "mine.npy").resolve())
+    assert parse_given(["vectors=cifar10-resnet50"], tmp_path)["vectors"] == "cifar10-resnet50"
+    write_text(tmp_path / "set.yml", "vectors: runs/mine.npy\n")
+    chosen = read_set(tmp_path / "set.yml", tmp_path)
+    assert chosen.vectors == str(tmp_path / "runs" / "mine.npy")
+    assert default_out(chosen, tmp_path) == tmp_path / "runs" / "mine"
+    with pytest.raises(InputError, match="write name=value"):
+        parse_given(["points"], tmp_path)
+    with pytest.raises(InputError, match="There is no parameter file"):
+        read_set(tmp_path / "none.yml", tmp_path)
+    write_text(tmp_path / "set.yml", "- 1\n")
+    with pytest.raises(InputError, match="must hold lines"):
+        read_set(tmp_path / "set.yml", tmp_path)
+
+
+def test_two_runs_into_one_folder_are_refused(project):
+    fcntl = pytest.importorskip("fcntl")
+    (project.out / "logs").mkdir(parents=True)
+    with (project.out / "logs" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match="Another run is at work"):
+            run(project, ParameterSet(), say=quiet)
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+    path = write_text(tmp_path / "a.txt", "old")
+
+    def disk_full():
+        with replacing(path) as part:
+            part.write_text("half of the n")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        disk_full()
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_killed_at_twenty_random_moments_it_finishes_with_the_same_result(project):
+    # Runs are forked from a process that has loaded the libraries once: the test is about the run, not the imports.
+    kills, draw = 20, random.Random(0)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["neighborhood_drift.study.run", "papermill", "jupytext"])
+    write_text(project.root / "notebooks" / "01-first.py", SECOND.replace("second", "first"))
+    chosen = ParameterSet({"points": 30})
+
+    def start(force):
+        running = context.Process(target=run, args=(project, chosen), kwargs={"force": force, "say": quiet})
+        running.start()
+        return running
+
+    start(True).join()
+    began = time.perf_counter()
+    start(True).join()
+    whole = time.perf_counter() - began
+    wanted = made(project)
+    for _ in range(kills):
+        running = start(True)
+        time.sleep(draw.uniform(0, whole))
+        running.kill()
+        running.join()
+        for name in ("01-first", "02-second"):
+            assert project.executed(name).read_bytes() == wanted[f"notebooks/{name}.ipynb"], "never a part of a file"
+    start(False).join()
+    assert made(project) == wanted
+
+
+def test_the_committed_sets_fit_the_notebooks_and_quick_is_their_default():
+    project = Project(ROOT, ROOT / "report")
+    for path in (ROOT / "report" / "params").glob("*.yml"):
+        resolve(read_set(path, ROOT), project)
+    quick = read_set(ROOT / "report" / "params" / "quick.yml", ROOT)
+    for name, values in resolve(quick, project).items():
+        own = defaults(project.notebooks()[name])
+        assert values == {parameter: own[parameter] for parameter in values}, name
