@@ -5,9 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from .checks import InputError
+from .intervals import bootstrap_means, limits, wide_table
 from .law import Law, overlap_from_visits, predict
-
-BY = ["study", "value", "engine", "k"]
 
 
 def means(sweeps) -> pd.DataFrame:
@@ -21,14 +20,16 @@ def means(sweeps) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        study, value, engine, k, the means of the sweep's columns (nan left out), queries, and padded: the share of
-        queries with at least one neighbor missing.
+        study, value, engine, k, the means of the sweep's columns (nan left out), queries, padded (the share of
+        queries with at least one neighbor missing), and overlap_low, overlap_high: the 95 % bootstrap interval of the
+        mean overlap over queries.
     """
     tables = []
     for study, value, table in sweeps:
         own = table.assign(padded=(table["missing_share"] > 0).astype(float))
         grouped = own.drop(columns=["query", "seed"]).groupby(["engine", "k"])
-        mean = grouped.mean().assign(queries=grouped.size()).reset_index()
+        low, high = limits(bootstrap_means(wide_table(own, ["engine", "k"], ["overlap"])))
+        mean = grouped.mean().assign(queries=grouped.size(), overlap_low=low, overlap_high=high).reset_index()
         mean.insert(0, "study", study)
         mean.insert(1, "value", float(value))
         tables.append(mean)

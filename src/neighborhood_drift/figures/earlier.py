@@ -1,4 +1,4 @@
-"""Figures of the earlier studies: their published numbers, the same arithmetic on our neighbors, and the right values."""
+"""Figures of the earlier studies: published numbers, the same arithmetic on our neighbors, and the right values."""
 
 from __future__ import annotations
 
@@ -74,7 +74,9 @@ def lid_gap(table: pd.DataFrame) -> Figure:
         values = table[part].to_numpy()
         axes.bar(place, values, bottom=np.where(values < 0, below, above), color=color, label=label, width=0.6)
         above, below = above + np.maximum(values, 0), below + np.minimum(values, 0)
-    axes.plot(place, table["gap"], color=style.BLACK, marker="o", linestyle="", label="sum: as published")
+    axes.plot(
+        place, table["gap"], color=style.BLACK, marker="o", linestyle="", label="sum: the difference as computed then"
+    )
     axes.axhline(0, color=style.BLACK, linewidth=0.9)
     axes.set_xticks(place, [str(k) for k in table["k"]])
     axes.set(xlabel="neighborhood size k", ylabel="LID difference, approximate minus exact")
@@ -113,10 +115,11 @@ def exact_bent(bent: pd.DataFrame) -> Figure:
     for ef, rows, look in settings(bent, "efSearch"):
         look["marker"] = ""
         axes.plot(rows["k"], rows["exact"], **look)
-        style.label_end(axes, rows["k"], rows["exact"], f"efSearch = {ef:.0f}", look["color"])
+        last = int(ef == bent.loc[bent["study"] == "efSearch", "value"].max())
+        style.label_end(axes, rows["k"], rows["exact"], f"efSearch = {ef:.0f}", look["color"], dy=3 - 6 * last)
     rows = bent[bent["study"] == "efSearch"].drop_duplicates("k").sort_values("k")
     axes.plot(rows["k"], rows["reference"], **style.look("exact", linestyle="--"))
-    style.label_end(axes, rows["k"], rows["reference"], "all queries", style.BLACK, dy=-9)
+    style.label_end(axes, rows["k"], rows["reference"], "all queries", style.BLACK, dy=-15)
     axes.set(xlabel="neighborhood size k", ylabel="published mean exact distance (squared L2)")
     axes.set_xlim(0, rows["k"].max() * 1.3)
     return figure

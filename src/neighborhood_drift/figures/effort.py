@@ -6,17 +6,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter, ScalarFormatter
+from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
 from . import style
 
 MARKERS = "os^Dv"
+STEPS = [step * 10.0**power for power in range(-2, 7) for step in (1, 2, 5)]  # of logarithmic axes
 
 
 def shades(color: str, count: int) -> list:
     """``count`` shades of one color, light to full: settings of one engine keep the engine's color."""
     full = np.array(to_rgb(color))
-    return [tuple(1 - share * (1 - full)) for share in np.linspace(0.4, 1, count)]
+    return [tuple(1 - share * (1 - full)) for share in np.linspace(0.5, 1, count)]
 
 
 def settings(table: pd.DataFrame, study: str):
@@ -27,9 +28,15 @@ def settings(table: pd.DataFrame, study: str):
         yield value, rows[rows["value"] == value], {"color": color, "marker": marker}
 
 
+def _overlap(axes, x, rows, **look) -> None:
+    axes.plot(x, rows["overlap"], **look)
+    style.band(axes, x, rows["overlap_low"], rows["overlap_high"], look["color"])
+
+
 def _log(axis, ticks) -> None:
-    axis.set_ticks(ticks)
-    axis.set_major_formatter(ScalarFormatter())
+    low, high = axis.get_view_interval()
+    axis.set_ticks([tick for tick in ticks if low <= tick <= high])
+    axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axis.set_ticks([], minor=True)
 
 
@@ -43,16 +50,16 @@ def overlap(table: pd.DataFrame) -> Figure:
     """
     figure, (left, right) = style.new(1, 2, size=(6.4, 3.6), sharey=True)
     for ef, rows, look in settings(table, "efSearch"):
-        left.plot(rows["k"], rows["overlap"], **look)
+        _overlap(left, rows["k"], rows, **look)
         style.label_end(left, rows["k"], rows["overlap"], f"{ef:.0f}", look["color"])
-        right.plot(rows["k"] / ef, rows["overlap"], label=f"efSearch = {ef:.0f}", **look)
+        _overlap(right, rows["k"] / ef, rows, label=f"efSearch = {ef:.0f}", **look)
     for engine, rows in table[table["study"] == "rule"].sort_values("k").groupby("engine"):
-        left.plot(rows["k"], rows["overlap"], **style.look(engine))
+        _overlap(left, rows["k"], rows, **style.look(engine))
     left.set(xlabel="neighborhood size k", ylabel="overlap")
     left.set_xlim(0, table["k"].max() * 1.12)
     left.legend(loc="lower left")
     right.set(xlabel="k / efSearch", xscale="log")
-    _log(right.xaxis, [0.1, 0.2, 0.5, 1, 2, 5, 10, 20])
+    _log(right.xaxis, STEPS)
     right.legend(loc="lower left")
     left.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     return figure
@@ -74,7 +81,8 @@ def law(curves: pd.DataFrame) -> Figure:
         left.plot(rows["rank"], rows["p"], color=color, linewidth=0.8, alpha=0.8)
         left.plot(rows["rank"], rows["p_law"], color=style.BLACK, linestyle=line, linewidth=1)
         style.label_end(left, rows["rank"], rows["p_law"], f"{ef}", color)
-        right.plot(rows["rank"], rows["overlap_law"] - rows["overlap"], color=color, linestyle=line, label=f"{ef}")
+        right.plot(rows["rank"], rows["overlap_law"] - rows["overlap"], color=color, linestyle=line)
+        style.label_end(right, rows["rank"], rows["overlap_law"] - rows["overlap"], f"{ef}", color)
     left.plot([], [], color=style.BLACK, label="law, fitted here")
     left.plot([], [], color=style.BLACK, linestyle="--", label="law, predicted")
     left.plot([], [], color=style.VERMILION, linewidth=0.8, label="measured")
@@ -84,8 +92,9 @@ def law(curves: pd.DataFrame) -> Figure:
     left.set_xlim(0, curves["rank"].max() * 1.12)
     left.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     right.axhline(0, color=style.BLACK, linewidth=0.9)
-    right.set(xlabel="neighborhood size k", ylabel="overlap by the law minus measured")
-    right.legend(title="efSearch", ncols=2)
+    right.set_xlim(0, curves["rank"].max() * 1.12)
+    right.set(xlabel="neighborhood size k", ylabel="overlap: the law minus measured")
+    right.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     return figure
 
 
@@ -111,7 +120,7 @@ def missing(table: pd.DataFrame) -> Figure:
         panel.set_title(title)
         panel.set(xlabel="neighborhood size k")
         panel.set_ylim(bottom=0)
-        panel.yaxis.set_major_formatter(PercentFormatter(1))
+        panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
@@ -139,7 +148,8 @@ def cost(table: pd.DataFrame, ks) -> Figure:
             panel.plot(rows["distance_computations"], rows["overlap"], color=color, marker=marker, label=label)
         panel.set_title(f"k = {k}")
         panel.set(xlabel="distances a query", xscale="log")
-        panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        _log(panel.xaxis, STEPS)
+        panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes[0, 0].set_ylabel("overlap")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
@@ -156,11 +166,11 @@ def construction(table: pd.DataFrame) -> Figure:
     """
     figure, (left, right) = style.new(1, 2, size=(6.4, 3.4))
     for value, rows, look in settings(table, "efConstruction"):
-        left.plot(rows["k"], rows["overlap"], label=f"{value:.0f}", **look)
+        _overlap(left, rows["k"], rows, label=f"{value:.0f}", **look)
         last = rows.iloc[-1]
         right.plot(last["distance_computations"], last["overlap"], linestyle="", **look)
         right.annotate(
-            f"{value:.0f}", (last["distance_computations"], last["overlap"]), xytext=(5, 3),
+            f"{value:.0f}", (last["distance_computations"], last["overlap"]), xytext=(5, -9),
             textcoords="offset points", color=look["color"], fontsize=9,
         )  # fmt: skip
     left.set(xlabel="neighborhood size k", ylabel="overlap")
@@ -168,7 +178,7 @@ def construction(table: pd.DataFrame) -> Figure:
     right.set(xlabel="distances a query", ylabel=f"overlap at k = {int(table['k'].max())}")
     right.margins(0.2)
     for panel in (left, right):
-        panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     return figure
 
 
@@ -182,10 +192,11 @@ def alpha(table: pd.DataFrame) -> Figure:
     """
     figure, (left, right) = style.new(1, 2, size=(6.4, 3.4))
     for value, rows, look in settings(table, "alpha"):
-        left.plot(rows["k"], rows["overlap"], label=f"\u03b1 = {value:g}", **look)
+        _overlap(left, rows["k"], rows, label=f"\u03b1 = {value:g}", **look)
         right.plot(rows["k"], rows["distance_computations"], **look)
     left.set(xlabel="neighborhood size k", ylabel="overlap")
-    left.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    left.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     right.set(xlabel="neighborhood size k", ylabel="distances a query", yscale="log")
+    _log(right.yaxis, STEPS)
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return figure
