@@ -22,6 +22,8 @@ from .freshness import data_checksums, grounds, read_receipt, stale
 from .parameters import ParameterSet, resolve
 from .project import Project, StudyError, read_notebook
 
+# The kernel's stderr is passed on to our terminal, so progress bars may take it for one.
+SHOW_PROGRESS = "--IPKernelApp.exec_lines=import sys; sys.stderr.isatty = lambda: True"
 TRACEBACK_LINES = 15  # of a failing cell, shown on the console; the whole of it stays in the kept copy
 
 
@@ -155,7 +157,7 @@ def _run_one(project: Project, name: str, parameters: dict, wanted: dict) -> Non
             cwd=project.root / "notebooks",
             progress_bar={"desc": name, "leave": False} if live else False,
             stderr_file=sys.stderr if live else None,
-            extra_arguments=["--IPKernelApp.log_level=40"],
+            extra_arguments=["--IPKernelApp.log_level=40", *([SHOW_PROGRESS] if live else [])],
         )
     except papermill.PapermillExecutionError as error:
         raise StudyError(_failure(name, error, log)) from None
