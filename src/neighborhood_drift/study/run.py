@@ -217,9 +217,8 @@ def _embed(chosen: ParameterSet, say: Callable[[str], None]) -> None:
         return
     say(f"embed: making {chosen.embed['out']}")
     options = {name.replace("_", "-"): str(value) for name, value in chosen.embed.items()}
-    images = options.pop("images")
     words = [word for name, value in options.items() for word in (f"--{name}", value)]
-    done = subprocess.run([sys.executable, "-m", "neighborhood_drift", "embed", images, *words], check=False)
+    done = subprocess.run([sys.executable, "-m", "neighborhood_drift", "embed", *words], check=False)
     if done.returncode:
         raise StudyError(f"embed stopped with exit status {done.returncode}; no notebook was run.")
 
