@@ -70,6 +70,9 @@ exact = exact_neighbors(base, base[rows], k=max(ks), exclude=rows, metric=metric
 print(f"{sample.name}: {len(base):,} points in {base.shape[1]:,} dimensions, {len(rows):,} asked, k up to {max(ks)}")
 
 # %% [markdown]
+# Intervals drawn as bands are bootstrap intervals over queries; they say how far another draw of queries from the same base would move a
+# mean, and nothing about another graph. What another graph would do is shown where the law is fitted, once for each seed.
+#
 # Each graph is built by a single thread from a recorded seed: one for every efConstruction, one more for each further seed, and one by
 # hnswlib. Where a folder of the run keeps indexes, they are fetched instead.
 
@@ -125,7 +128,7 @@ Table(effort.collapse(means), digits=2)
 # chance that the $r$-th true neighbor was visited (`04-drift`), and if the curves collapse on $k/\text{efSearch}$, $p$ depends on
 # $r/\text{efSearch}$ alone. A curve that starts at 1 and falls to 0 with two constants is
 #
-# $$p(r) = \frac{1}{1 + \left(\frac{r}{a \cdot \text{efSearch}}\right)^{b}}$$ {#eq-law}
+# $$p(r) = \frac{1}{1 + \left(\frac{r}{a \cdot \text{efSearch}}\right)^{b}}$$
 #
 # At rank $a \cdot \text{efSearch}$ half of the true neighbors have been visited; $b$ says how steeply. The constants are fitted by least squares,
 # every rank with the same weight, on two values of efSearch only, and tested on the others. It is a description of what was
@@ -168,15 +171,7 @@ Table(errors, digits=2)
 # %% tags=["nbval-ignore-output"]
 # | label: tbl-effort-law-seeds
 # | tbl-cap: "The law fitted on graphs of different seeds: its constants, and the errors at the values of efSearch not used in the fit."
-by_seed = [law.errors(one, p, fit_on).query("use == 'predicted'") for one, p in zip(laws, visited, strict=True)]
-Table(
-    pd.DataFrame(
-        [
-            {"seed": g.seed, "a": c.a, "b": c.b, **e[["rmse", "largest_error"]].max()}
-            for g, c, e in zip(of_seeds, laws, by_seed, strict=True)
-        ]
-    )
-)
+Table(effort.law_by_seed([graph.seed for graph in of_seeds], laws, visited, fit_on))
 
 # %% [markdown]
 # ## Missing neighbors
@@ -259,7 +254,7 @@ Table(
 )
 
 # %% [markdown]
-# # The earlier studies, number by number
+# ## The earlier studies, number by number
 #
 # Both studies published their tables, which is why they can be read again. They are kept in `data/earlier-studies` with a note on how each column
 # was computed. Three steps in that arithmetic matter:
@@ -270,11 +265,12 @@ Table(
 # - **Pads** were taken as distances of $3.4 \cdot 10^{38}$. In float32 one of them in a query's list leaves the mean finite and enormous; two overflow to
 #   infinity, and the second study left such queries out of both means, the exact one too.
 #
-# ## What the second study's own digits say
+# ### What the second study's own digits say
 #
 # Its evidence for an abrupt failure is the mean distance, which jumps by thirty orders of magnitude. If $m$ queries with exactly one
 # pad are among $v$ queries kept, the mean is $\frac{m}{v} \cdot \frac{3.4 \cdot 10^{38}}{k}$, and everything else in it is too small to show in the digits. So $m$ and $v$
-# can be read from the published number. Both must be whole, and that is a test: a reading that is not this would give whole numbers only by
+# can be read from the published number. Infinite means are no evidence against this reading: they are the same event, happening to more
+# queries. Both must be whole, and that is a test: a reading that is not this would give whole numbers only by
 # chance.
 
 # %%
@@ -333,8 +329,10 @@ Table(earlier.alpha_index(successor), digits={"value": 0})
 Table(earlier.construction(successor), digits={"value": 0, "overlap_k100": 3, "first_pad": 0})
 
 # %% [markdown]
-# ## Their arithmetic on our neighbors
+# ### Their arithmetic on our neighbors
 #
+# A published number can also be wrong by an arithmetic that its author did not choose: a library's pad, or a library's way of
+# computing a distance. Such an effect is found by doing the same to other data and taking the steps apart.
 # The same columns, computed as they were then, from the graph of this notebook. The studies used Euclidean distances, so this part does, whatever metric was chosen
 # above. `mean_ann_dist` shows what a pad does to a mean, `left_out` what was not reported then; the column `right_ratio` is the
 # mean distance over the neighbors found, relative to the exact one.
@@ -372,7 +370,7 @@ Table(
 draw_earlier.lid_gap(seed_ours)
 
 # %% [markdown]
-# ## Claim by claim
+# ### Claim by claim
 #
 # A claim *holds*, or *holds in part*; it is an *artefact of the ruler* where the way of measuring made it; it belongs to *one
 # library's stopping rule* where the published rule on the same graph does not show it; or it is *not supported*. Verdicts follow from the numbers beside them.
@@ -389,28 +387,17 @@ Table(verdicts)
 # ## Facts for the paper
 
 # %% tags=["nbval-ignore-output"]
-predicted = errors[errors["use"] == "predicted"]
-last = means[means["k"] == max(few_ks)].set_index(["study", "value"])
+worst = errors[errors["use"] == "predicted"].max(numeric_only=True)
 facts.record(
     "effort", out=out, n=len(base), queries=len(rows), k_max=max(few_ks), law_a=laws[0].a, law_b=laws[0].b,
-    fit_on=" and ".join(map(str, fit_on)), tested_on=" and ".join(str(v) for v in efs if v not in fit_on),
-    rmse=float(predicted["rmse"].max()), largest_error=float(predicted["largest_error"].max()),
-    overlap_error=float(predicted["largest_overlap_error"].max()), identity_error=float(identity_error),
-    collapse_spread=float(effort.collapse(means)["spread"].max()),
-    **{f"overlap_ef{v}": facts.fixed(last.loc[("efSearch", v), "overlap"]) for v in efs},
-    **{f"padded_ef{v}": facts.percent(last.loc[("efSearch", v), "padded"]) for v in efs},
-    **{f"overlap_alpha{str(v).replace('.', '_')}": facts.fixed(last.loc[("alpha", v), "overlap"]) for v in alphas},
-    **{f"links_efc{int(r.value)}": facts.fixed(r.links, 1) for r in links.itertuples()},
+    fit_on=" and ".join(map(str, fit_on)), tested_on=" and ".join(str(value) for value in efs if value not in fit_on),
+    rmse=worst["rmse"], largest_error=worst["largest_error"], overlap_error=worst["largest_overlap_error"],
+    identity_error=float(identity_error), collapse_spread=float(effort.collapse(means)["spread"].max()),
+    **effort.fact_values(means, max(few_ks)), **{f"links_efc{row.value}": row.links for row in links.itertuples()},
 )  # fmt: skip
 
 # %%
-bent = earlier.bent_exact(successor).set_index(["study", "value", "k"])["exact"]
-facts.record(
-    "earlier", out=out, failure_ks=", ".join(map(str, failure["k"])), failure_queries=", ".join(map(str, failure["one_missing"])),
-    failure_asked=int(failure["queries"].iloc[0]), one_missing_low=int(first["one_missing"].min()),
-    one_missing_high=int(first["one_missing"].max()), readings=len(first), residual=facts.fixed(first["residual"].max()),
-    exact_ef25=facts.fixed(bent["efSearch", 25, 500], 1), exact_ef100=facts.fixed(bent["efSearch", 100, 500], 1),
-)  # fmt: skip
+facts.record("earlier", out=out, **earlier.fact_values(successor))
 
 # %% tags=["nbval-ignore-output"]
 gap = seed_ours.iloc[(seed_ours["k"] - 50).abs().argmin()]
@@ -424,7 +411,7 @@ facts.record(
 # ## Answer
 #
 # With FAISS's default stopping rule, overlap at a fixed efSearch is decided by the ratio of $k$ to efSearch as far as the collapse table shows the curves to
-# coincide, and the law of @eq-law with two constants predicts efforts it was not fitted on to within the errors stated above. Nothing in the
+# coincide, and the law with its two constants predicts efforts it was not fitted on to within the errors stated above. Nothing in the
 # curves is abrupt: what grows is the share of true neighbors never visited, rank by rank. To keep overlap high, effort has to grow with $k$. That can be done
 # by setting efSearch in proportion to $k$, or by the published stopping rule, which does it by itself; what is paid is distance computations, and the
 # cost figure shows what each unit of overlap takes.

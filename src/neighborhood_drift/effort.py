@@ -5,8 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from .checks import InputError
+from .facts import fixed, percent
 from .intervals import bootstrap_means, limits, wide_table
-from .law import Law, overlap_from_visits, predict
+from .law import Law, errors, overlap_from_visits, predict
 
 
 def means(sweeps) -> pd.DataFrame:
@@ -81,3 +82,44 @@ def law_curves(law: Law, p_by_ef: dict, fitted) -> pd.DataFrame:
         use = "fitted" if ef in fitted else "predicted"
         tables.append(pd.DataFrame({"ef": ef, "use": use, "rank": range(1, len(p) + 1), **columns}))
     return pd.concat(tables, ignore_index=True)
+
+
+def law_by_seed(seeds, laws, visited, fitted) -> pd.DataFrame:
+    """Constants of the law on graphs of several seeds, and its worst errors at the efforts it was not fitted on.
+
+    Parameters
+    ----------
+    seeds : iterable of int
+    laws : iterable of Law
+        The law fitted on each graph.
+    visited : iterable of dict
+        For each graph, search effort -> measured p(r).
+    fitted : collection of int
+
+    Returns
+    -------
+    DataFrame
+        seed, a, b, and the largest over efforts of rmse and of largest_error.
+    """
+    rows = []
+    for seed, law, p_by_ef in zip(seeds, laws, visited, strict=True):
+        table = errors(law, p_by_ef, fitted)
+        worst = table.loc[table["use"] == "predicted", ["rmse", "largest_error"]].max()
+        rows.append({"seed": seed, "a": law.a, "b": law.b, **worst})
+    return pd.DataFrame(rows)
+
+
+def fact_values(table: pd.DataFrame, k: int) -> dict[str, str]:
+    """Facts for the paper from :func:`means` at one k: overlap and padded queries of each setting.
+
+    Returns
+    -------
+    dict
+        overlap_ef25, padded_ef25, overlap_efc200, overlap_alpha0_5, ..., formatted.
+    """
+    short = {"efSearch": "ef", "efConstruction": "efc", "alpha": "alpha"}
+    values = {}
+    for row in table[(table["k"] == k) & table["study"].isin(short)].itertuples():
+        name = f"{short[row.study]}{row.value:g}".replace(".", "_")
+        values |= {f"overlap_{name}": fixed(row.overlap), f"padded_{name}": percent(row.padded)}
+    return values

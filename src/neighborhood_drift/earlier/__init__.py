@@ -1,6 +1,6 @@
 """The two earlier studies: their published numbers, their arithmetic, and a verdict on each claim."""
 
-from .published import abrupt_failure, alpha_index, bent_exact, construction, first_pads, pads, published
+from .published import abrupt_failure, alpha_index, bent_exact, construction, fact_values, first_pads, pads, published
 from .reproduce import GAP, RIGHT, lid_gap, seed_study, successor_study
 from .verdicts import VERDICTS, verdicts
 
@@ -12,6 +12,7 @@ __all__ = [
     "alpha_index",
     "bent_exact",
     "construction",
+    "fact_values",
     "first_pads",
     "lid_gap",
     "pads",

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ..checks import InputError, one_of
 from ..datasets import bundled_folder
+from ..facts import fixed
 from .then import PAD
 
 FILES = {"seed": "seed-k-sweep.csv", "successor": "successor-runs.csv"}
@@ -176,3 +177,21 @@ def construction(successor: pd.DataFrame) -> pd.DataFrame:
     overlap = table[table["k"] == 100].groupby("value")["mean_overlap"].mean().rename("overlap_k100")
     first = first_pads(table).groupby("value")["k"].agg(first_pad="mean", first_pad_low="min", first_pad_high="max")
     return pd.concat([overlap, first], axis=1).reset_index()
+
+
+def fact_values(successor: pd.DataFrame) -> dict:
+    """Facts for the paper from the second study's published table alone."""
+    failure, first = abrupt_failure(successor), first_pads(successor)
+    bent = bent_exact(successor).set_index(["study", "value", "k"])["exact"]
+    return {
+        "failure_ks": ", ".join(map(str, failure["k"])),
+        "failure_queries": ", ".join(map(str, failure["one_missing"])),
+        "failure_asked": int(failure["queries"].iloc[0]),
+        "readings": len(first),
+        "residual": fixed(first["residual"].max()),
+        "one_missing_low": int(first["one_missing"].min()),
+        "one_missing_high": int(first["one_missing"].max()),
+        "left_out_high": int(first["left_out"].max()),
+        "exact_ef25": fixed(bent["efSearch", 25, 500], 1),
+        "exact_ef100": fixed(bent["efSearch", 100, 500], 1),
+    }
