@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from . import style
-from .effort import settings, shades
+from .effort import settings
 
 PARTS = {
     "self_arithmetic": ("the query's own distance", style.SKY),
@@ -31,7 +31,7 @@ def seed_study(table: pd.DataFrame, published: pd.DataFrame) -> Figure:
     figure, axes = style.new(2, 2, size=(6.4, 5.2), sharex=True)
     panels = {
         "mean_overlap": "overlap",
-        "similarity_k_ann": "distance to the k-th, over its value at the first k",
+        "similarity_k_ann": "k-th distance, that at the first k = 1",
         "lid_diff_mean": "LID difference, over exact LID",
         "barycenter_shift_mean": "barycenter shift (vectors' unit)",
     }
@@ -122,26 +122,4 @@ def exact_bent(bent: pd.DataFrame) -> Figure:
     style.label_end(axes, rows["k"], rows["reference"], "all queries", style.BLACK, dy=-15)
     axes.set(xlabel="neighborhood size k", ylabel="published mean exact distance (squared L2)")
     axes.set_xlim(0, rows["k"].max() * 1.3)
-    return figure
-
-
-def published_overlap(successor: pd.DataFrame) -> Figure:
-    """Draw the second study's published overlap against k, mean and range of its ten runs, a line each efSearch.
-
-    Parameters
-    ----------
-    successor : DataFrame
-        From ``earlier.published("successor")``.
-    """
-    figure, axes = style.new()
-    sweep = successor[successor["study"] == "efSearch"]
-    values = sorted(sweep["value"].unique())
-    for ef, color in zip(values, shades(style.VERMILION, len(values)), strict=True):
-        runs = sweep[sweep["value"] == ef].groupby("k")["mean_overlap"].agg(["mean", "min", "max"])
-        axes.plot(runs.index, runs["mean"], color=color)
-        style.band(axes, runs.index, runs["min"], runs["max"], color)
-        style.label_end(axes, runs.index, runs["mean"], f"efSearch = {ef:.0f}", color)
-    axes.set(xlabel="neighborhood size k", ylabel="published overlap")
-    axes.set_xlim(0, sweep["k"].max() * 1.25)
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     return figure
