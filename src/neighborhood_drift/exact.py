@@ -142,7 +142,7 @@ def distances_to(base, queries, ids, *, metric: str = "l2") -> np.ndarray:
     base, queries, base_scales, query_scales = _points(base, queries, metric)
     ids = checked_ids(ids, len(queries), len(base))
     squares = np.full(ids.shape, np.inf)
-    kernels.squared_distances(base, base_scales, queries, query_scales, ids, ids != MISSING, squares)
+    kernels.squared_distances(base, base_scales, queries, query_scales, ids, squares)
     return _distances(squares, base.shape[1], metric)
 
 

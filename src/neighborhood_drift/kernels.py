@@ -16,29 +16,62 @@ ROWS = 64
 
 
 @njit(cache=True, fastmath={"reassoc"})
-def _squared_distance(x, y, x_scale, y_scale):
-    total = 0.0
+def _four_squares(x, x_scale, points, scales, ids, squares):
+    """Fill ``squares`` (4,) with the squared distances of x to four points; four at once hide the wait for memory."""
+    p0, p1, p2, p3 = points[ids[0]], points[ids[1]], points[ids[2]], points[ids[3]]
+    s0, s1, s2, s3 = scales[ids[0]], scales[ids[1]], scales[ids[2]], scales[ids[3]]
+    t0, t1, t2, t3 = 0.0, 0.0, 0.0, 0.0
     for j in range(x.shape[0]):
-        difference = np.float64(x[j]) * x_scale - np.float64(y[j]) * y_scale
-        total += difference * difference
-    return total
+        value = np.float64(x[j]) * x_scale
+        d0, d1 = value - np.float64(p0[j]) * s0, value - np.float64(p1[j]) * s1
+        d2, d3 = value - np.float64(p2[j]) * s2, value - np.float64(p3[j]) * s3
+        t0 += d0 * d0
+        t1 += d1 * d1
+        t2 += d2 * d2
+        t3 += d3 * d3
+    squares[0], squares[1], squares[2], squares[3] = t0, t1, t2, t3
 
 
 @njit(cache=True)
-def _sift_down(heap, value):
-    """Replace the largest value of a max-heap by ``value``."""
-    size, parent = heap.shape[0], 0
-    while True:
-        child = 2 * parent + 1
-        if child >= size:
-            break
-        if child + 1 < size and heap[child + 1] > heap[child]:
-            child += 1
-        if heap[child] <= value:
-            break
-        heap[parent] = heap[child]
-        parent = child
-    heap[parent] = value
+def _squares(x, x_scale, points, scales, ids, count, squares):
+    """Fill ``squares[:count]`` for the first ``count`` ids; both arrays have room for three more."""
+    for extra in range(count, count + 3):
+        ids[extra] = ids[0]  # so that the last group of four sums like all others
+    for start in range(0, count, 4):
+        _four_squares(x, x_scale, points, scales, ids[start : start + 4], squares[start : start + 4])
+
+
+@njit(cache=True)
+def _guess(lows, k):
+    """A value that some more than k of ``lows`` stay below, from about 1,000 of them: a guess that is checked later."""
+    step = max(1, len(lows) // 1000)
+    sample = lows[::step].copy()
+    place = int(1.3 * k / step) + 10
+    return np.partition(sample, place)[place] if place < len(sample) else np.inf
+
+
+@njit(cache=True)
+def _collect(lows, limit, candidates):
+    """Write the positions of all ``lows`` up to ``limit`` into ``candidates``; return how many."""
+    count = 0
+    for j in range(len(lows)):  # always written, counted where it holds: no branch to mispredict
+        candidates[count] = j
+        count += lows[j] <= limit
+    return count
+
+
+@njit(cache=True)
+def _candidates(lows, highs, k, candidates):
+    """Collect the intervals that begin at or below the k-th smallest interval end; return how many."""
+    limit = _guess(lows, k)
+    count = _collect(lows, limit, candidates)
+    end = np.inf
+    if count >= k:
+        end = np.partition(highs[candidates[:count]], k - 1)[k - 1]
+    # Intervals that begin beyond the limit end beyond it, so an end within the limit is the k-th smallest of all.
+    if end > limit:
+        end = np.partition(highs, k - 1)[k - 1]
+    return _collect(lows, end, candidates)
 
 
 @njit(cache=True, parallel=True)
@@ -63,43 +96,38 @@ def nearest(
     ``slope a b + share (a^2 + b^2) + floor`` (a, b the norms). All points whose interval begins at or below the k-th
     smallest interval end are candidates; no other point can be among the k.
     """
-    n, k = base.shape[0], ids.shape[1]
-    for i in prange(products.shape[0]):
-        norm, skipped = query_norms[i], left_out[i]
-        heap = np.full(k, np.inf)
-        for j in range(n):
-            both = norm * norm + base_norms[j] * base_norms[j]
-            error = slope * norm * base_norms[j] + share * both + floor
-            upper = both - 2.0 * products[i, j] + error
-            if upper < heap[0] and j != skipped:
-                _sift_down(heap, upper)
-        candidates = np.empty(n, np.int64)
-        count = 0
-        for j in range(n):
-            both = norm * norm + base_norms[j] * base_norms[j]
-            error = slope * norm * base_norms[j] + share * both + floor
-            if both - 2.0 * products[i, j] - error <= heap[0] and j != skipped:
-                candidates[count] = j
-                count += 1
-        exact = np.empty(count)
-        for c in range(count):
-            j = candidates[c]
-            exact[c] = _squared_distance(queries[i], base[j], query_scales[i], base_scales[j])
-        # Candidates stand in ascending id order and the sort is stable: equal distances keep the lower id first.
-        order = np.argsort(exact, kind="mergesort")
-        for r in range(k):
-            ids[i, r] = candidates[order[r]]
-            squares[i, r] = exact[order[r]]
+    n, k, rows = base.shape[0], ids.shape[1], products.shape[0]
+    for part in prange((rows + ROWS - 1) // ROWS):
+        candidates, values, lows, highs = np.empty(n + 4, np.int64), np.empty(n + 3), np.empty(n), np.empty(n)
+        for i in range(part * ROWS, min((part + 1) * ROWS, rows)):
+            norm, tilt = query_norms[i], slope * query_norms[i]
+            for j in range(n):
+                both = norm * norm + base_norms[j] * base_norms[j]
+                centre, error = both - 2.0 * products[i, j], tilt * base_norms[j] + share * both + floor
+                lows[j], highs[j] = centre - error, centre + error
+            if left_out[i] >= 0:
+                lows[left_out[i]] = highs[left_out[i]] = np.inf
+            count = _candidates(lows, highs, k, candidates)
+            _squares(queries[i], query_scales[i], base, base_scales, candidates, count, values)
+            # Candidates stand in ascending id order and the sort is stable: equal distances keep the lower id first.
+            order = np.argsort(values[:count], kind="mergesort")
+            for r in range(k):
+                ids[i, r] = candidates[order[r]]
+                squares[i, r] = values[order[r]]
 
 
 @njit(cache=True, parallel=True)
-def squared_distances(base, base_scales, queries, query_scales, ids, wanted, squares):
-    """Fill ``squares`` where ``wanted``, both (q, k), with the squared distance of query i to point ids[i, r]."""
+def squared_distances(base, base_scales, queries, query_scales, ids, squares):
+    """Fill ``squares`` (q, k) with the squared distance of query i to point ids[i, r]; an id of -1 is passed over."""
     for i in prange(ids.shape[0]):
-        for r in range(ids.shape[1]):
-            if wanted[i, r]:
-                j = ids[i, r]
-                squares[i, r] = _squared_distance(queries[i], base[j], query_scales[i], base_scales[j])
+        known = np.flatnonzero(ids[i] >= 0)
+        count = len(known)
+        if count > 0:
+            points, values = np.empty(count + 3, np.int64), np.empty(count + 3)
+            points[:count] = ids[i][known]
+            _squares(queries[i], query_scales[i], base, base_scales, points, count, values)
+            for c in range(count):
+                squares[i, known[c]] = values[c]
 
 
 @njit(cache=True, parallel=True)
