@@ -60,9 +60,9 @@ print("with images" if sample.images is not None else "without images: the two g
 # pictures of one class differ in color, background and pose, because an embedding that is good for search has to look through all of that.
 
 # %%
-# | label: fig-images
-# | fig-cap: "Images behind the vectors, drawn at random; one class a row where classes are known."
-# | fig-alt: "Grid of small images, with the name of each class at the left of its row."
+#| label: fig-images
+#| fig-cap: "Images behind the vectors, drawn at random; one class a row where classes are known."
+#| fig-alt: "Grid of small images, with the name of each class at the left of its row."
 draw.image_grid(sample.images, sample.labels, sample.classes, rows=shown, seed=seed)
 
 # %% [markdown]
@@ -78,9 +78,9 @@ draw.image_grid(sample.images, sample.labels, sample.classes, rows=shown, seed=s
 norms, zeros = describe.norms(base), describe.zero_share(base)
 
 # %%
-# | label: fig-lengths
-# | fig-cap: "Distribution over the points of the Euclidean length of their vectors (left) and of the share of coordinates that are exactly zero (right)."
-# | fig-alt: "Two histograms side by side: vector lengths and shares of zero coordinates."
+#| label: fig-lengths
+#| fig-cap: "Distribution over the points of the Euclidean length of their vectors (left) and of the share of coordinates that are exactly zero (right)."
+#| fig-alt: "Two histograms side by side: vector lengths and shares of zero coordinates."
 draw.lengths(norms, zeros)
 
 # %% [markdown]
@@ -98,9 +98,9 @@ share = np.cumsum(singular**2) / np.sum(singular**2)
 components_90 = int(np.searchsorted(share, 0.9)) + 1
 
 # %%
-# | label: fig-spectrum
-# | fig-cap: "Singular values of the centered vectors, relative to the largest, against their rank (left); share of the variance that the first components hold, the participation ratio dashed (right)."
-# | fig-alt: "Left: a falling curve on two logarithmic axes. Right: a curve rising to one, with a dashed vertical line at the participation ratio."
+#| label: fig-spectrum
+#| fig-cap: "Singular values of the centered vectors, relative to the largest, against their rank (left); share of the variance that the first components hold, the participation ratio dashed (right)."
+#| fig-alt: "Left: a falling curve on two logarithmic axes. Right: a curve rising to one, with a dashed vertical line at the participation ratio."
 draw.spectrum(singular, participation)
 
 # %% [markdown]
@@ -119,9 +119,9 @@ strangers = describe.pair_distances(base, pairs, seed=seed, metric=metric)
 contrast = describe.relative_contrast(strangers, nearest)
 
 # %%
-# | label: fig-distances
-# | fig-cap: "Distribution of the distance from each point to its nearest neighbor and to the farthest of its neighbors used here, and of the distance of random pairs."
-# | fig-alt: "Three overlapping histograms: nearest neighbors at small distances, farther neighbors between, random pairs at large distances."
+#| label: fig-distances
+#| fig-cap: "Distribution of the distance from each point to its nearest neighbor and to the farthest of its neighbors used here, and of the distance of random pairs."
+#| fig-alt: "Three overlapping histograms: nearest neighbors at small distances, farther neighbors between, random pairs at large distances."
 draw.distances(strangers, nearest, nb.distances[:, -1], nb.k, metric=metric)
 
 # %% [markdown]
@@ -129,9 +129,9 @@ draw.distances(strangers, nearest, nb.distances[:, -1], nb.k, metric=metric)
 # the same kind of thing are what makes such vectors worth searching; neighbors that share only a background color would make the study an exercise.
 
 # %%
-# | label: fig-neighbors
-# | fig-cap: "Queries (framed), each with its exact nearest neighbors in the sample, nearest first."
-# | fig-alt: "Grid of small images; each row starts with a framed query image, followed by its nearest neighbors."
+#| label: fig-neighbors
+#| fig-cap: "Queries (framed), each with its exact nearest neighbors in the sample, nearest first."
+#| fig-alt: "Grid of small images; each row starts with a framed query image, followed by its nearest neighbors."
 draw.neighbor_grid(sample.images, sample.rows[:shown], nb.ids[sample.rows[:shown]])
 
 # %% [markdown]
@@ -147,9 +147,9 @@ occurrence = describe.k_occurrence(nb, len(base), k=min(ks))
 skew = describe.hubness(occurrence)
 
 # %%
-# | label: fig-hubs
-# | fig-cap: "Share of points that are among the nearest neighbors of at least so many others, on two logarithmic axes; the mean is dashed. Points that are nobody's neighbor are not drawn."
-# | fig-alt: "Falling scatter of points on logarithmic axes that reaches far to the right of a dashed vertical line at the mean."
+#| label: fig-hubs
+#| fig-cap: "Share of points that are among the nearest neighbors of at least so many others, on two logarithmic axes; the mean is dashed. Points that are nobody's neighbor are not drawn."
+#| fig-alt: "Falling scatter of points on logarithmic axes that reaches far to the right of a dashed vertical line at the mean."
 draw.occurrence(occurrence, min(ks))
 
 # %% [markdown]
@@ -165,8 +165,8 @@ counts = {"exact duplicates": twins, "near duplicates": close, "in nobody's list
 counts["largest k-occurrence"] = int(occurrence.max())
 
 # %%
-# | label: tbl-duplicates
-# | tbl-cap: "Points that repeat an earlier vector, points with an unusually near neighbor, points in nobody's list of nearest neighbors, and the list memberships of the largest hub."
+#| label: tbl-duplicates
+#| tbl-cap: "Points that repeat an earlier vector, points with an unusually near neighbor, points in nobody's list of nearest neighbors, and the list memberships of the largest hub."
 Table(pd.DataFrame({"what": list(counts), "points": list(counts.values())}))
 
 # %% [markdown]
@@ -185,14 +185,14 @@ table = pd.DataFrame({"k": ks, "harmonic": harmonic, "low": low, "high": high})
 two_nn = describe.two_nn(nb)
 
 # %%
-# | label: fig-dimension
-# | fig-cap: "Intrinsic dimension by maximum likelihood against the number of neighbors used (harmonic mean over points; band: the middle half of the points), and by TwoNN."
-# | fig-alt: "A line with a band over the number of neighbors used, and a diamond at two neighbors for TwoNN."
+#| label: fig-dimension
+#| fig-cap: "Intrinsic dimension by maximum likelihood against the number of neighbors used (harmonic mean over points; band: the middle half of the points), and by TwoNN."
+#| fig-alt: "A line with a band over the number of neighbors used, and a diamond at two neighbors for TwoNN."
 draw.dimension(table, two_nn)
 
 # %%
-# | label: tbl-dimension
-# | tbl-cap: "Intrinsic dimension by maximum likelihood: harmonic mean over points, lower and upper quartile over points."
+#| label: tbl-dimension
+#| tbl-cap: "Intrinsic dimension by maximum likelihood: harmonic mean over points, lower and upper quartile over points."
 Table(table.rename(columns={"harmonic": "harmonic mean", "low": "lower quartile", "high": "upper quartile"}), digits=1)
 
 # %% [markdown]

@@ -71,7 +71,9 @@ cache = f"{out}/cache" if out else None
 sample = load_sample(vectors, points=points, queries=queries, seed=seed, metric=metric)
 base, rows = sample.base, sample.rows
 exact = exact_neighbors(base, base[rows], k=max(ks), exclude=rows, metric=metric)
-print(f"{sample.name}: {len(base):,} points in {base.shape[1]:,} dimensions, {len(rows):,} of them asked, k up to {max(ks)}")
+print(
+    f"{sample.name}: {len(base):,} points in {base.shape[1]:,} dimensions, {len(rows):,} of them asked, k up to {max(ks)}"
+)
 
 # %% [markdown]
 # ## Three searches on two graphs
@@ -114,9 +116,9 @@ seeds = summaries.over_seeds(seeds_table, by=("engine", "k"))
 # searches of the one FAISS graph: left of the dotted line ($k \le$ efSearch) they nearly agree; right of it, only the stopping rule separates them.
 
 # %%
-# | label: fig-overlap
-# | fig-cap: "Mean overlap with the exact neighbors against k, at one requested efSearch. Bands: 95 % intervals over queries; whiskers: over index seeds. The two FAISS curves search the same graph."
-# | fig-alt: "Line chart of overlap against neighborhood size for FAISS default, FAISS with unbounded queue and hnswlib."
+#| label: fig-overlap
+#| fig-cap: "Mean overlap with the exact neighbors against k, at one requested efSearch. Bands: 95 % intervals over queries; whiskers: over index seeds. The two FAISS curves search the same graph."
+#| fig-alt: "Line chart of overlap against neighborhood size for FAISS default, FAISS with unbounded queue and hnswlib."
 draw.overlap(summary, seeds, ef=ef)
 
 # %% [markdown]
@@ -124,8 +126,8 @@ draw.overlap(summary, seeds, ef=ef)
 # slots that the search left empty.
 
 # %%
-# | label: tbl-overlap
-# | tbl-cap: "Overlap at three neighborhood sizes: mean with 95 % interval over queries, the mean over index seeds with its own interval, tie-aware recall, and the share of missing slots."
+#| label: tbl-overlap
+#| tbl-cap: "Overlap at three neighborhood sizes: mean with 95 % interval over queries, the mean over index seeds with its own interval, tie-aware recall, and the share of missing slots."
 Table(summaries.beside(summary, seeds, "overlap", ks_shown, also=("tie_aware_recall", "missing_share")), digits=4)
 
 # %% [markdown]
@@ -133,9 +135,9 @@ Table(summaries.beside(summary, seeds, "overlap", ks_shown, also=("tie_aware_rec
 # belongs to an engine that fails some queries badly while serving most of them well.
 
 # %%
-# | label: fig-queries
-# | fig-cap: "Cumulative share of queries against their overlap, at the largest k, for each engine."
-# | fig-alt: "Cumulative distribution of the overlap of single queries for three engines."
+#| label: fig-queries
+#| fig-cap: "Cumulative share of queries against their overlap, at the largest k, for each engine."
+#| fig-alt: "Cumulative distribution of the overlap of single queries for three engines."
 draw.spread(table, max(ks))
 
 # %% [markdown]
@@ -145,17 +147,17 @@ draw.spread(table, max(ks))
 # exact ones, so 1 means no drift; the last two are differences from exact, so 0 means none.
 
 # %%
-# | label: fig-geometry
-# | fig-cap: "Drift of geometry against k: mean distance and k-th distance over exact, barycenter shift over the mean true distance, and LID minus exact LID. Bands: 95 % over queries; whiskers: over index seeds."
-# | fig-alt: "Four panels of drift measures against neighborhood size for three engines."
+#| label: fig-geometry
+#| fig-cap: "Drift of geometry against k: mean distance and k-th distance over exact, barycenter shift over the mean true distance, and LID minus exact LID. Bands: 95 % over queries; whiskers: over index seeds."
+#| fig-alt: "Four panels of drift measures against neighborhood size for three engines."
 draw.geometry(summary, seeds)
 
 # %% [markdown]
 # The same four in numbers at the largest $k$ that is shown, and the barycenter shift before it is divided by the mean distance (in the unit of the vectors).
 
 # %%
-# | label: tbl-geometry
-# | tbl-cap: "Geometry at the largest neighborhood size shown: mean with 95 % interval over queries, and over index seeds."
+#| label: tbl-geometry
+#| tbl-cap: "Geometry at the largest neighborhood size shown: mean with 95 % interval over queries, and over index seeds."
 geometry = ("mean_distance_ratio", "kth_distance_ratio", "barycenter_shift", "barycenter_shift_raw", "lid_difference")
 Table(summaries.beside(summary, seeds, geometry, ks_shown[-1:]), digits=4)
 
@@ -163,9 +165,9 @@ Table(summaries.beside(summary, seeds, geometry, ks_shown[-1:]), digits=4)
 # LID itself depends on $k$, for exact neighbors too, since a larger neighborhood is less local. So the question is how far a curve runs from the exact one (black).
 
 # %%
-# | label: fig-lid
-# | fig-cap: "Mean LID of the exact and of the returned neighbors against k. Bands: 95 % intervals over queries."
-# | fig-alt: "Line chart of local intrinsic dimensionality against neighborhood size, exact in black and three engines."
+#| label: fig-lid
+#| fig-cap: "Mean LID of the exact and of the returned neighbors against k. Bands: 95 % intervals over queries."
+#| fig-alt: "Line chart of local intrinsic dimensionality against neighborhood size, exact in black and three engines."
 draw.lid(summary)
 
 # %% [markdown]
@@ -175,9 +177,9 @@ draw.lid(summary)
 # rule's work does not depend on $k$. The unbounded search works more as $k$ grows: its overlap is bought, not free.
 
 # %%
-# | label: fig-work
-# | fig-cap: "Distance computations for each query (counted by FAISS only) and share of missing slots against k."
-# | fig-alt: "Two panels: distance computations and missing slots against neighborhood size."
+#| label: fig-work
+#| fig-cap: "Distance computations for each query (counted by FAISS only) and share of missing slots against k."
+#| fig-alt: "Two panels: distance computations and missing slots against neighborhood size."
 work = summaries.means(table, ("distance_computations", "missing_share"), by=("engine", "k"))
 draw.effort(work)
 
@@ -188,8 +190,8 @@ draw.effort(work)
 # curve stays above that level at every $k$ measured. An onset at the smallest $k$ says that the index misses that level from the start, not that drift sets in there.
 
 # %%
-# | label: tbl-onset
-# | tbl-cap: "Smallest k at which mean overlap is below 0.99, 0.95 and 0.90, with 95 % interval over queries; a dash where it never is."
+#| label: tbl-onset
+#| tbl-cap: "Smallest k at which mean overlap is below 0.99, 0.95 and 0.90, with 95 % interval over queries; a dash where it never is."
 onsets = summaries.onsets(table, (0.99, 0.95, 0.90), seed=seed, resamples=resamples)
 Table(onsets.assign(engine=onsets["engine"].map(summaries.label)))
 
@@ -210,9 +212,9 @@ visits = pd.DataFrame({"rank": range(1, len(p) + 1), "p": p, "overlap": law.over
 searched = summary.query("engine == 'faiss-hnsw' and metric == 'overlap'")
 
 # %%
-# | label: fig-identity
-# | fig-cap: "The chance p(r) that the r-th true neighbor is visited, its running mean, and the overlap measured by a search for each k (FAISS, default rule)."
-# | fig-alt: "Visit probability against rank, its running mean as a line, and measured overlaps as markers on that line."
+#| label: fig-identity
+#| fig-cap: "The chance p(r) that the r-th true neighbor is visited, its running mean, and the overlap measured by a search for each k (FAISS, default rule)."
+#| fig-alt: "Visit probability against rank, its running mean as a line, and measured overlaps as markers on that line."
 draw.identity(visits, searched)
 
 # %%
@@ -231,9 +233,9 @@ study = earlier.seed_study(base, first["faiss-hnsw"], exact, ks=[k for k in ks i
 published = earlier.published("seed")
 
 # %%
-# | label: fig-seed-study
-# | fig-cap: "The first study's measures against k: as published (STL-10), as computed then on this sample, and measured rightly on this sample."
-# | fig-alt: "Panels comparing published curves, our reproduction of their arithmetic, and corrected measures."
+#| label: fig-seed-study
+#| fig-cap: "The first study's measures against k: as published (STL-10), as computed then on this sample, and measured rightly on this sample."
+#| fig-alt: "Panels comparing published curves, our reproduction of their arithmetic, and corrected measures."
 draw_earlier.seed_study(study, published)
 
 # %% [markdown]
@@ -241,31 +243,39 @@ draw_earlier.seed_study(study, published)
 # lost, queries that did not find themselves, and pads. Only the second is drift.
 
 # %%
-# | label: tbl-lid-gap
-# | tbl-cap: "The LID difference between approximate and exact lists as it was computed then, and the parts that sum to it."
+#| label: tbl-lid-gap
+#| tbl-cap: "The LID difference between approximate and exact lists as it was computed then, and the parts that sum to it."
 Table(study.loc[study["k"].isin(ks_shown), ["k", "gap", *earlier.GAP, "padded"]], digits=3)
 
 # %% [markdown]
 # ## Facts for the paper
 
 # %%
-facts.record("drift", out=out, n=len(base), q=len(rows), dimension=base.shape[1], M=M, ef_construction=ef_construction, ef=ef,
-             index_seeds=index_seeds, k_min=min(ks), k_max=max(ks), seed_queries=len(rows[few]), resamples=resamples)  # fmt: skip
+setting = {"M": M, "ef_construction": ef_construction, "ef": ef, "index_seeds": index_seeds, "resamples": resamples}
+asked_of = {"n": len(base), "q": len(rows), "k_min": min(ks), "k_max": max(ks), "seed_queries": len(rows[few])}
+facts.record("drift", out=out, **setting, **asked_of)
 
 # %%
 facts.record("drift", out=out, **summaries.by_engine(summary, "overlap", ks_shown), **summaries.onset_facts(onsets))
 
 # %%
 geometry_facts = {}
-for name, decimals in (("mean_distance_ratio", 4), ("barycenter_shift", 3), ("lid_difference", 2), ("missing_share", 4)):
+for name, decimals in (
+    ("mean_distance_ratio", 4),
+    ("barycenter_shift", 3),
+    ("lid_difference", 2),
+    ("missing_share", 4),
+):
     geometry_facts |= summaries.by_engine(summary, name, ks_shown[-1:], decimals=decimals)
 facts.record("drift", out=out, **geometry_facts)
 
 # %%
-facts.record("drift", out=out, **summaries.work_facts(work, ks_shown), identity_error=facts.number(identity_error, 2), p_last=facts.percent(p[-1]))
+visited = {"identity_error": facts.number(identity_error, 2), "p_last": facts.percent(p[-1])}
+facts.record("drift", out=out, **summaries.work_facts(work, ks_shown), **visited)
 
 # %%
-facts.record("drift", out=out, **summaries.direction_facts(summary, ef), **summaries.seed_facts(seeds, "overlap", ks_shown[-1]))
+directions = summaries.direction_facts(summary, ef)
+facts.record("drift", out=out, **directions, **summaries.seed_facts(seeds, "overlap", ks_shown[-1]))
 
 # %% [markdown]
 # ## Answer

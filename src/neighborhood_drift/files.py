@@ -29,10 +29,10 @@ def replacing(path):
     part = Path(name)
     try:
         yield part
-        with open(part, "rb") as written:
+        with part.open("rb") as written:
             os.fsync(written.fileno())
-        os.chmod(part, 0o644)
-        os.replace(part, path)
+        part.chmod(0o644)
+        part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
@@ -46,5 +46,5 @@ def write_text(path, text: str) -> Path:
 
 def sha256(path) -> str:
     """Hexadecimal SHA-256 of a file, read in blocks."""
-    with open(path, "rb") as stream:
+    with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -24,7 +24,7 @@ from .project import Project
 SHORTCODE = re.compile(r"(?<!\{)\{\{<\s*(.*?)\s*>\}\}(?!\})", flags=re.DOTALL)
 ESCAPED = re.compile(r"\{(\{\{<.*?>\}\})\}", flags=re.DOTALL)
 FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", flags=re.DOTALL)
-OPTION = re.compile(r"^#\|\s?(.*)$", flags=re.MULTILINE)
+OPTION = re.compile(r"^#\s?\|\s?(.*)$", flags=re.MULTILINE)
 PICTURES = {"image/svg+xml": ".svg", "image/png": ".png"}  # in order of preference
 
 
