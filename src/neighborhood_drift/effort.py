@@ -120,6 +120,7 @@ def fact_values(table: pd.DataFrame, k: int) -> dict[str, str]:
     short = {"efSearch": "ef", "efConstruction": "efc", "alpha": "alpha"}
     values = {}
     for row in table[(table["k"] == k) & table["study"].isin(short)].itertuples():
-        name = f"{short[row.study]}{row.value:g}".replace(".", "_")
+        value = str(row.value).replace(".", "_") if row.study == "alpha" else int(row.value)
+        name = f"{short[row.study]}{value}"
         values |= {f"overlap_{name}": fixed(row.overlap), f"padded_{name}": percent(row.padded)}
     return values
