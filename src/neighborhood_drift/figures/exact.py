@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import NullLocator, PercentFormatter, StrMethodFormatter
 
 from . import style
 
@@ -36,6 +36,10 @@ def cost(table: pd.DataFrame) -> Figure:
         memory.plot(seconds.index, by_size["mib"].first(), **look)
     for axes in (time, memory):
         axes.set(xscale="log", yscale="log", xlabel="points n")
+        axes.set_xticks(sorted(table["n"].unique()), minor=False)
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.tick_params(axis="x", labelrotation=30)
     time.set_ylabel("time (s)")
     memory.set_ylabel("memory beyond the vectors (MiB)")
     handles, labels = time.get_legend_handles_labels()
@@ -56,9 +60,10 @@ def float32_changes(table: pd.DataFrame) -> Figure:
         ("changed_order", "order", style.VERMILION, "o"),
         ("changed_set", "set", style.BLUE, "s"),
     ):
-        axes.plot(table["k"], table[column], color=color, marker=marker)
-        style.label_end(axes, table["k"], table[column], text, color)
+        axes.plot(table["k"], table[column], color=color, marker=marker, clip_on=False)
+        style.label_end(axes, table["k"], table[column], text, color, dx=6, dy=5)
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
     axes.set(xlabel="neighborhood size k", ylabel="queries whose neighbors change")
-    axes.set_ylim(0, None)
+    axes.set_ylim(0, max(0.01, 1.08 * table["changed_order"].max()))
+    axes.set_xlim(0, 1.1 * table["k"].max())
     return figure
