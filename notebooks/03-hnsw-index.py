@@ -1,7 +1,14 @@
 # ---
 # jupyter:
 #   jupytext:
+#     cell_metadata_filter: tags
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: kernelspec,jupytext
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -119,21 +126,15 @@ hnsw.degrees(degree_table(graphs))
 #
 # Every search starts at the entry point. Follow all links of the highest level from there, then, from all points reached, those of the
 # next level, down to level 0: what is not reached then can be returned by no search, whatever the query and however great the
-# effort. The column *unreachable* gives the share of such points, *unlinked* that of points with no link leading to them at level 0; an
+# effort. The column *unreachable* counts these points, *unlinked* those with no link leading to them at level 0; an
 # unlinked point may still be reached from above. The bound is one-sided: a single search enters level 0 at one point, and may
 # miss some of the points counted as reachable here.
 
 # %%
 # | label: tbl-hnsw-anatomy
-# | tbl-cap: "Level 0 of the graphs at the largest M: mean and largest number of links, skewness of the in-degree, and the percentage of points that no link, or no path from the entry point, leads to."
+# | tbl-cap: "Level 0 of the graphs at the largest M: mean number of links, skewness of the in-degree, and the number of points that no link at level 0, or no path from the entry point, leads to."
 inside = anatomy(graphs)
-shown = inside.assign(unlinked=100 * inside["unlinked"], unreachable=100 * inside["unreachable"])
-Table(
-    shown[["engine", "links", "in_skew", "unlinked", "unreachable"]].rename(
-        columns={"unlinked": "unlinked %", "unreachable": "unreachable %"}
-    ),
-    digits=1,
-)
+Table(inside[["engine", "links", "in_skew", "unlinked", "unreachable"]], digits=1)
 
 # %% [markdown]
 # ## Why two libraries' "M = 32" are different graphs
@@ -153,8 +154,8 @@ Table(
 
 # %%
 some = sample.base[: part or None]
-by_effort = degree_by_effort(some, [*efforts, 2 * M - 1, 2 * M], M=M, metric=metric, seed=seed, cache=cache)
-changes = what_changes_links(some, M=M, ef_construction=ef_construction, metric=metric, seed=seed, cache=cache)
+by_effort = degree_by_effort(some, [*efforts, 2 * M - 1, 2 * M], M=M, metric=metric, seed=seed)
+changes = what_changes_links(some, M=M, ef_construction=ef_construction, metric=metric, seed=seed)
 print(f"{len(by_effort)} graphs of {len(some):,} points, M = {M}")
 
 # %% [markdown]
@@ -234,8 +235,8 @@ facts.record(
     ef_construction=ef_construction,
     faiss_links=facts.fixed(faiss_row["links"], 1),
     hnswlib_links=facts.fixed(hnswlib_row["links"], 1),
-    faiss_unreachable=facts.percent(faiss_row["unreachable"]),
-    hnswlib_unreachable=facts.percent(hnswlib_row["unreachable"]),
+    faiss_unreachable=int(faiss_row["unreachable"]),
+    hnswlib_unreachable=int(hnswlib_row["unreachable"]),
     libraries_share=facts.fixed(common_links(*graphs.values())["jaccard"], 2),
     faiss_seeds_share=facts.fixed(alike["faiss-hnsw", "seed"], 2),
     hnswlib_seeds_share=facts.fixed(alike["hnswlib", "seed"], 2),
@@ -263,8 +264,8 @@ facts.record("hnsw", out=out, recall_goal=facts.percent(goal, 0), **found, **sec
 # ## Answer
 #
 # **The graph.** Both libraries draw levels by the law $M^{-\ell}$, have room for 2M links at level 0 and fill a part of it. In-degrees have no limit, and the hubs
-# take what other points lack. How many points are cut off from the entry point altogether is the column *unreachable* above: this
-# share bounds the recall of *any* search of that graph, and where it is near zero, a missing neighbor is one that the search stopped short of.
+# take what other points lack. How many points are cut off from the entry point altogether is the column *unreachable* above: it
+# bounds the recall of *any* search of that graph, and where it is a tiny part of the points, nearly every missing neighbor is one that the search stopped short of.
 # Then drift is a matter of effort, which `04-drift` and `05-search-effort` follow up.
 #
 # **The name "M = 32"** does not name a graph. The same points and parameters give two graphs with only a part of their links in common, because the libraries cut

@@ -12,7 +12,7 @@ from .indexes import build_index, build_indexes
 LIBRARIES = ("faiss-hnsw", "hnswlib")
 
 
-def degree_by_effort(base, efforts, *, M: int = 32, metric: str = "l2", seed: int = 0, cache=None) -> pd.DataFrame:
+def degree_by_effort(base, efforts, *, M: int = 32, metric: str = "l2", seed: int = 0) -> pd.DataFrame:
     """Mean out-degree at level 0 against ef_construction, in both libraries.
 
     Parameters
@@ -21,7 +21,7 @@ def degree_by_effort(base, efforts, *, M: int = 32, metric: str = "l2", seed: in
         Points; a few thousand show it.
     efforts : iterable of int
         Values of ef_construction.
-    M, metric, seed, cache
+    M, metric, seed
         As for `build_index`.
 
     Returns
@@ -38,14 +38,14 @@ def degree_by_effort(base, efforts, *, M: int = 32, metric: str = "l2", seed: in
     efforts = sorted(set(efforts))
     specs = [{"name": name, "M": M, "ef_construction": effort} for name in LIBRARIES for effort in efforts]
     rows = []
-    for index in build_indexes(specs, base, metric=metric, seed=seed, cache=cache):
+    for index in build_indexes(specs, base, metric=metric, seed=seed):
         links = float(index.graph().out_degree().mean())
         rows.append({"engine": index.engine, "ef_construction": index.params["ef_construction"], "links": links})
     return pd.DataFrame(rows)
 
 
 def what_changes_links(
-    base, *, M: int = 32, ef_construction: int = 200, metric: str = "l2", seed: int = 0, cache=None
+    base, *, M: int = 32, ef_construction: int = 200, metric: str = "l2", seed: int = 0
 ) -> pd.DataFrame:
     """Share of level-0 links that two graphs have in common when one thing is changed.
 
@@ -53,7 +53,7 @@ def what_changes_links(
     ----------
     base : (n, d) array
         Points; a few thousand show it.
-    M, ef_construction, metric, seed, cache
+    M, ef_construction, metric, seed
         As for `build_index`.
 
     Returns
@@ -64,12 +64,11 @@ def what_changes_links(
     """
     base = vectors(base, "base", metric=metric)
     order = np.random.default_rng(seed).permutation(len(base))
-    common = {"M": M, "ef_construction": ef_construction, "metric": metric, "cache": cache}
+    common = {"M": M, "ef_construction": ef_construction, "metric": metric}
     rows, graphs = [], {}
     for name in LIBRARIES:
         graph = graphs[name] = build_index(name, base, seed=seed, **common).graph()
-        # a second build, not a second reading, so nothing is fetched from the cache
-        again = build_index(name, base, seed=seed, **{**common, "cache": None}).graph()
+        again = build_index(name, base, seed=seed, **common).graph()
         reseeded = build_index(name, base, seed=seed + 1, **common).graph()
         reordered = build_index(name, base[order], seed=seed, **common).graph().renamed(order)
         for changed, other in (("nothing", again), ("seed", reseeded), ("insertion order", reordered)):

@@ -216,7 +216,7 @@ def anatomy(graphs: dict[str, Graph]) -> pd.DataFrame:
     -------
     DataFrame
         One row a graph: engine, links (mean out-degree), largest_out, largest_in (degrees), in_skew (skewness of the
-        in-degree: hubs make it large), unlinked (share of points with in-degree 0), unreachable (share of points).
+        in-degree: hubs make it large), unlinked (points with in-degree 0), unreachable (points).
     """
     rows = []
     for engine, graph in graphs.items():
@@ -228,8 +228,8 @@ def anatomy(graphs: dict[str, Graph]) -> pd.DataFrame:
                 "largest_out": int(out.max()),
                 "largest_in": int(into.max()),
                 "in_skew": float(skew(into)),
-                "unlinked": (into == 0).mean(),
-                "unreachable": len(graph.unreachable()) / graph.size,
+                "unlinked": int((into == 0).sum()),
+                "unreachable": len(graph.unreachable()),
             }
         )
     return pd.DataFrame(rows)

@@ -62,23 +62,23 @@ def tradeoff(
     settings = [(index, ef) for index in indexes for ef in efs]
     if not settings or repeats < 1:
         raise InputError("at least one index, one effort and one repeat are needed.")
-    measured, shares = [], []
-    for index, ef in tqdm(settings, desc="settings", disable=None if progress else True):
-        seconds = []
-        for _ in range(repeats):
-            found = index.search(base[rows], k, ef=ef, exclude_self=rows)
-            seconds.append(index.search_seconds)
-        shares.append(overlap(truth, found))
+    # every setting once, then all again: a spell in which the machine is slow does not fall on one setting alone
+    seconds = np.full(len(settings), np.inf)
+    order = [place for _ in range(repeats) for place in range(len(settings))]
+    measured, shares = [{} for _ in settings], [None for _ in settings]
+    for place in tqdm(order, desc="searches", disable=None if progress else True):
+        index, ef = settings[place]
+        found = index.search(base[rows], k, ef=ef, exclude_self=rows)
+        seconds[place] = min(seconds[place], index.search_seconds)
         count = index.distance_computations
-        measured.append(
-            {
-                "engine": index.engine,
-                "M": index.params.get("M"),
-                "ef": ef,
-                "microseconds": 1e6 * min(seconds) / len(rows),
-                "distance_computations": np.nan if count is None else count / len(rows),
-            }
-        )
+        shares[place] = overlap(truth, found)
+        measured[place] = {
+            "engine": index.engine,
+            "M": index.params.get("M"),
+            "ef": ef,
+            "microseconds": 1e6 * seconds[place] / len(rows),
+            "distance_computations": np.nan if count is None else count / len(rows),
+        }
     shares = np.stack(shares, axis=1)
     table = pd.DataFrame(measured)
     table["recall"] = shares.mean(axis=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, PercentFormatter, StrMethodFormatter
 
 from . import style
 
@@ -67,10 +67,12 @@ def construction(table: pd.DataFrame, M: int) -> Figure:
         The parameter M of all its graphs; 2M is marked.
     """
     figure, axes = style.new()
+    last = table.loc[table.groupby("engine")["ef_construction"].idxmax()].set_index("engine")["links"]
     for engine, rows in table.groupby("engine", sort=False):
-        look = style.look(engine)
+        look, highest = style.look(engine), last[engine] == last.max()
         axes.plot(rows["ef_construction"], rows["links"], **look)
-        style.label_end(axes, rows["ef_construction"], rows["links"], look["label"], look["color"], dy=6)
+        dy = 7 if highest else -7
+        style.label_end(axes, rows["ef_construction"], rows["links"], look["label"], look["color"], dy=dy)
     axes.axvline(2 * M, color=style.GREY, linewidth=0.9, linestyle=(0, (2, 2)))
     axes.annotate(
         "efConstruction = 2M", (2 * M, 0.97), xycoords=("data", "axes fraction"), xytext=(4, 0),
@@ -109,6 +111,9 @@ def tradeoff(table: pd.DataFrame, k: int, queries: int) -> Figure:
         axes.plot(rows["microseconds"][front], recall[front], "o", mfc="none", mec=style.BLACK, markersize=9, mew=0.9)
     axes.plot([], [], "o", mfc="none", mec=style.BLACK, markersize=9, mew=0.9, label="Pareto front")
     axes.set(xscale="log", xlabel="time a query (microseconds)", ylabel=f"recall of the {k} nearest (logit scale)")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axes.xaxis.set_minor_formatter("")
     axes.set_yscale("logit", one_half="1/2", use_overline=False)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=2))
     axes.yaxis.set_minor_formatter("")
