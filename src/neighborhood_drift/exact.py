@@ -140,7 +140,11 @@ def distances_to(base, queries, ids, *, metric: str = "l2") -> np.ndarray:
     array([[ 0.,  5., inf]])
     """
     base, queries, base_scales, query_scales = _points(base, queries, metric)
-    ids = checked_ids(ids, len(queries), len(base))
+    return measured(base, base_scales, queries, query_scales, checked_ids(ids, len(queries), len(base)), metric)
+
+
+def measured(base, base_scales, queries, query_scales, ids, metric: str) -> np.ndarray:
+    """`distances_to` of arrays that were checked before, with their `scales`."""
     squares = np.full(ids.shape, np.inf)
     kernels.squared_distances(base, base_scales, queries, query_scales, ids, squares)
     return _distances(squares, base.shape[1], metric)

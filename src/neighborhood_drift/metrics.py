@@ -7,9 +7,9 @@ import pandas as pd
 
 from . import kernels
 from .checks import METRICS, InputError, one_of, vectors, whole_number
-from .exact import checked_ids, distances_to, scales
+from .exact import checked_ids, measured, scales
 from .lid import lid, lid_curve
-from .neighbors import Neighbors
+from .neighbors import MISSING, Neighbors
 
 
 def overlap(exact: Neighbors, approx: Neighbors) -> np.ndarray:
@@ -38,9 +38,7 @@ def overlap(exact: Neighbors, approx: Neighbors) -> np.ndarray:
     >>> overlap(exact, Neighbors([[2, 3]], [[2.0, 3.0]]))
     array([0.5])
     """
-    _same_shape(exact, approx)
-    shared = (_ranks(exact.ids, approx.ids) >= 0).sum(axis=1)
-    return _ratio(shared, exact.found)
+    return _overlap(exact, _ranks(exact, approx))
 
 
 def tie_aware_recall(exact: Neighbors, approx: Neighbors, rtol: float = 1e-6) -> np.ndarray:
@@ -76,11 +74,7 @@ def tie_aware_recall(exact: Neighbors, approx: Neighbors, rtol: float = 1e-6) ->
     >>> tie_aware_recall(exact, Neighbors([[1, 3]], [[1.0, 2.0]]))
     array([1.])
     """
-    _same_shape(exact, approx)
-    reach = kth_distance(exact)[:, None] * (1 + rtol)
-    repeated = _ranks(exact.ids, approx.ids) == kernels.REPEATED
-    within = ((approx.distances <= reach) & ~repeated).sum(axis=1)
-    return _ratio(np.minimum(within, exact.found), exact.found)
+    return _tie_aware_recall(exact, approx, _ranks(exact, approx), rtol)
 
 
 def mean_distance(nb: Neighbors) -> np.ndarray:
@@ -145,18 +139,12 @@ def barycenter_shift(
     >>> barycenter_shift(base, exact, approx, normalize=False)
     array([1.])
     """
-    _same_shape(exact, approx)
+    found = _ranks(exact, approx)
     base = vectors(base, "base", metric=metric)
     checked_ids(exact.ids, len(exact.ids), len(base))
     checked_ids(approx.ids, len(exact.ids), len(base))
-    shift = _barycenter_shift(base, scales(base, metric), exact, approx)
+    shift = _barycenter_shift(base, scales(base, metric), exact, approx, found)
     return _ratio(shift, _mean_length(exact, metric)) if normalize else shift
-
-
-def _barycenter_shift(base, factors, exact, approx):
-    shift = np.empty(len(exact.ids))
-    kernels.barycenter_shifts(base, factors, exact.ids, approx.ids, _ranks(exact.ids, approx.ids), shift)
-    return shift
 
 
 def drift(base, exact: Neighbors, approx_by_k: dict, *, queries=None, rows=None, metric: str = "l2") -> pd.DataFrame:
@@ -209,7 +197,7 @@ def drift(base, exact: Neighbors, approx_by_k: dict, *, queries=None, rows=None,
     base = vectors(base, "base", metric=metric)
     asked, names = _asked(base, len(exact.ids), queries, rows)
     checked_ids(exact.ids, len(exact.ids), len(base))
-    factors = scales(base, metric)
+    factors, asked_factors = scales(base, metric), scales(asked, metric)
     exact_lid = lid_curve(exact.distances)
     tables = []
     for k in sorted(approx_by_k):
@@ -217,13 +205,14 @@ def drift(base, exact: Neighbors, approx_by_k: dict, *, queries=None, rows=None,
         whole_number(k, "k", 1, exact.k)
         if returned.ids.shape != (len(exact.ids), k):
             raise InputError(f"the lists for k = {k} have shape {returned.ids.shape}; needed is {(len(exact.ids), k)}.")
-        truth, returned = exact.first(k), _measured(base, asked, exact, returned, metric)
-        table = {"k": k, "query": names, "overlap": overlap(truth, returned)}
-        table["tie_aware_recall"] = tie_aware_recall(truth, returned)
+        truth, returned = exact.first(k), _measured(base, factors, asked, asked_factors, exact, returned, metric)
+        found = _ranks(truth, returned)
+        table = {"k": k, "query": names, "overlap": _overlap(truth, found)}
+        table["tie_aware_recall"] = _tie_aware_recall(truth, returned, found)
         for name, measure in (("mean_distance", mean_distance), ("kth_distance", kth_distance)):
             table[f"{name}_exact"], table[name] = measure(truth), measure(returned)
             table[f"{name}_ratio"] = _ratio(table[name], table[f"{name}_exact"])
-        shift = _barycenter_shift(base, factors, truth, returned)
+        shift = _barycenter_shift(base, factors, truth, returned, found)
         table["barycenter_shift_raw"] = shift
         table["barycenter_shift"] = _ratio(shift, _mean_length(truth, metric))
         table["lid_exact"], table["lid"] = exact_lid[:, k - 1], lid(returned)
@@ -250,14 +239,15 @@ def _asked(base, count, queries, rows):
     return queries, names
 
 
-def _measured(base, asked, exact, returned, metric):
+def _measured(base, factors, asked, asked_factors, exact, returned, metric):
     """The returned lists with float64 distances, sorted by them."""
-    checked_ids(returned.ids, len(asked), len(base))
-    found = _ranks(exact.ids, returned.ids)
-    distances = np.take_along_axis(exact.distances, np.maximum(found, 0), axis=1)
+    ids = checked_ids(returned.ids, len(asked), len(base)).copy()
+    found = np.empty(ids.shape, np.int32)
+    kernels.ranks(exact.ids, ids, len(base), found)
     elsewhere = found < 0
-    distances[elsewhere] = distances_to(base, asked, np.where(elsewhere, returned.ids, -1), metric=metric)[elsewhere]
-    ids = returned.ids.copy()
+    distances = np.take_along_axis(exact.distances, np.maximum(found, 0), axis=1)
+    others = measured(base, factors, asked, asked_factors, np.where(elsewhere, ids, MISSING), metric)
+    np.copyto(distances, others, where=elsewhere)
     kernels.sort_lists(ids, distances)
     return Neighbors(ids, distances, returned.self_found)
 
@@ -266,16 +256,30 @@ def _mean_length(nb, metric):
     return mean_distance(nb if metric == "l2" else Neighbors(nb.ids, np.sqrt(2.0 * nb.distances)))
 
 
-def _ranks(reference, ids):
-    points = max(reference.max(initial=-1), ids.max(initial=-1)) + 1
-    found = np.empty(ids.shape, np.int32)
-    kernels.ranks(reference, ids, points, found)
+def _ranks(exact, approx):
+    """Where each returned id stands in the exact list: see `kernels.ranks`."""
+    if exact.ids.shape != approx.ids.shape:
+        raise InputError(f"the lists have shapes {exact.ids.shape} and {approx.ids.shape}; both must be one (q, k).")
+    found = np.empty(approx.ids.shape, np.int32)
+    points = max(exact.ids.max(initial=-1), approx.ids.max(initial=-1)) + 1
+    kernels.ranks(exact.ids, approx.ids, points, found)
     return found
 
 
-def _same_shape(exact, approx):
-    if exact.ids.shape != approx.ids.shape:
-        raise InputError(f"the lists have shapes {exact.ids.shape} and {approx.ids.shape}; both must be one (q, k).")
+def _overlap(exact, found):
+    return _ratio((found >= 0).sum(axis=1), exact.found)
+
+
+def _tie_aware_recall(exact, approx, found, rtol=1e-6):
+    reach = kth_distance(exact)[:, None] * (1 + rtol)
+    within = ((approx.distances <= reach) & (found != kernels.REPEATED)).sum(axis=1)
+    return _ratio(np.minimum(within, exact.found), exact.found)
+
+
+def _barycenter_shift(base, factors, exact, approx, found):
+    shift = np.empty(len(exact.ids))
+    kernels.barycenter_shifts(base, factors, exact.ids, approx.ids, found, shift)
+    return shift
 
 
 def _ratio(part, whole):
