@@ -85,7 +85,7 @@ def exact_neighbors(base, queries=None, *, k: int, metric: str = "l2", exclude=N
     share = 2.5 * UNIT_ROUNDOFF
     floor = 16 * d * 2.0**-126
     ids = np.empty((len(queries), k), np.int64)
-    squares = np.empty((len(queries), k))
+    distances = np.empty((len(queries), k))
     products = np.empty((block, n), np.float32)
     for start in range(0, len(queries), block):
         rows = slice(start, min(start + block, len(queries)))
@@ -106,10 +106,11 @@ def exact_neighbors(base, queries=None, *, k: int, metric: str = "l2", exclude=N
             queries[rows],
             query_scales[rows],
             left_out[rows],
+            metric == "cosine",
             ids[rows],
-            squares[rows],
+            distances[rows],
         )
-    return Neighbors(ids, _distances(squares, d, metric))
+    return Neighbors(ids, distances)
 
 
 def distances_to(base, queries, ids, *, metric: str = "l2") -> np.ndarray:
@@ -140,14 +141,11 @@ def distances_to(base, queries, ids, *, metric: str = "l2") -> np.ndarray:
     array([[ 0.,  5., inf]])
     """
     base, queries, base_scales, query_scales = _points(base, queries, metric)
-    return measured(base, base_scales, queries, query_scales, checked_ids(ids, len(queries), len(base)), metric)
-
-
-def measured(base, base_scales, queries, query_scales, ids, metric: str) -> np.ndarray:
-    """`distances_to` of arrays that were checked before, with their `scales`."""
-    squares = np.full(ids.shape, np.inf)
-    kernels.squared_distances(base, base_scales, queries, query_scales, ids, squares)
-    return _distances(squares, base.shape[1], metric)
+    ids = checked_ids(ids, len(queries), len(base))
+    unknown, none = np.full(ids.shape, kernels.ABSENT, np.int32), np.empty((len(ids), 0))
+    distances = np.empty(ids.shape)
+    kernels.measure(base, base_scales, queries, query_scales, metric == "cosine", none, unknown, ids, distances)
+    return distances
 
 
 def checked_ids(ids, queries: int, points: int) -> np.ndarray:
@@ -216,10 +214,3 @@ def _shifted(points, factors, centre, power):
         near[rows] = (points[rows] * factors[rows, None] - centre) * power
         norms[rows] = np.sqrt(np.einsum("ij,ij->i", near[rows], near[rows], dtype=np.float64))
     return near, norms
-
-
-def _distances(squares, dimensions: int, metric: str):
-    if metric == "l2":
-        return np.sqrt(squares)
-    rounding = dimensions * np.finfo(np.float64).eps
-    return np.where(squares > rounding**2, 0.5 * squares, 0.0)

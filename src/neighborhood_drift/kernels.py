@@ -13,6 +13,7 @@ from numba import njit, prange
 NOT_THERE, ABSENT, REPEATED = -1, -2, -3
 # Queries that share one look-up table.
 ROWS = 64
+EPSILON = 2.0**-52
 
 
 @njit(cache=True, fastmath={"reassoc"})
@@ -33,12 +34,18 @@ def _four_squares(x, x_scale, points, scales, ids, squares):
 
 
 @njit(cache=True)
-def _squares(x, x_scale, points, scales, ids, count, squares):
-    """Fill ``squares[:count]`` for the first ``count`` ids; both arrays have room for three more."""
+def _distances(x, x_scale, points, scales, ids, count, cosine, distances):
+    """Fill ``distances[:count]`` for the first ``count`` ids; both arrays have room for three more."""
     for extra in range(count, count + 3):
         ids[extra] = ids[0]  # so that the last group of four sums like all others
     for start in range(0, count, 4):
-        _four_squares(x, x_scale, points, scales, ids[start : start + 4], squares[start : start + 4])
+        _four_squares(x, x_scale, points, scales, ids[start : start + 4], distances[start : start + 4])
+    rounding = x.shape[0] * EPSILON  # what float64 leaves between two equal directions
+    for c in range(count):
+        if not cosine:
+            distances[c] = np.sqrt(distances[c])
+        else:
+            distances[c] = 0.5 * distances[c] if distances[c] > rounding * rounding else 0.0
 
 
 @njit(cache=True)
@@ -87,10 +94,11 @@ def nearest(
     queries,
     query_scales,
     left_out,
+    cosine,
     ids,
-    squares,
+    distances,
 ):
-    """Fill ``ids`` and ``squares`` (q, k) with the nearest base points by float64 squared distance, lower id first.
+    """Fill ``ids`` and ``distances`` (q, k) with the nearest base points in float64, equal distances by the lower id.
 
     The float32 ``products`` (q, n) give an interval of each squared distance, ``a^2 + b^2 - 2 product``, more or less
     ``slope a b + share (a^2 + b^2) + floor`` (a, b the norms). All points whose interval begins at or below the k-th
@@ -108,26 +116,35 @@ def nearest(
             if left_out[i] >= 0:
                 lows[left_out[i]] = highs[left_out[i]] = np.inf
             count = _candidates(lows, highs, k, candidates)
-            _squares(queries[i], query_scales[i], base, base_scales, candidates, count, values)
+            _distances(queries[i], query_scales[i], base, base_scales, candidates, count, cosine, values)
             # Candidates stand in ascending id order and the sort is stable: equal distances keep the lower id first.
             order = np.argsort(values[:count], kind="mergesort")
             for r in range(k):
                 ids[i, r] = candidates[order[r]]
-                squares[i, r] = values[order[r]]
+                distances[i, r] = values[order[r]]
 
 
 @njit(cache=True, parallel=True)
-def squared_distances(base, base_scales, queries, query_scales, ids, squares):
-    """Fill ``squares`` (q, k) with the squared distance of query i to point ids[i, r]; an id of -1 is passed over."""
+def measure(base, base_scales, queries, query_scales, cosine, known, found, ids, distances):
+    """Fill ``distances`` (q, k) with the float64 distance of query i to point ids[i, r]; infinite where the id is -1.
+
+    Where ``found[i, r]`` is a rank (see `ranks`), the distance is ``known[i, found[i, r]]``.
+    """
+    k = ids.shape[1]
     for i in prange(ids.shape[0]):
-        known = np.flatnonzero(ids[i] >= 0)
-        count = len(known)
+        slots, points, values, count = np.empty(k, np.int64), np.empty(k + 3, np.int64), np.empty(k + 3), 0
+        for r in range(k):
+            if found[i, r] >= 0:
+                distances[i, r] = known[i, found[i, r]]
+            elif ids[i, r] >= 0:
+                slots[count], points[count] = r, ids[i, r]
+                count += 1
+            else:
+                distances[i, r] = np.inf
         if count > 0:
-            points, values = np.empty(count + 3, np.int64), np.empty(count + 3)
-            points[:count] = ids[i][known]
-            _squares(queries[i], query_scales[i], base, base_scales, points, count, values)
+            _distances(queries[i], query_scales[i], base, base_scales, points, count, cosine, values)
             for c in range(count):
-                squares[i, known[c]] = values[c]
+                distances[i, slots[c]] = values[c]
 
 
 @njit(cache=True, parallel=True)

@@ -7,9 +7,9 @@ import pandas as pd
 
 from . import kernels
 from .checks import METRICS, InputError, one_of, vectors, whole_number
-from .exact import checked_ids, measured, scales
+from .exact import checked_ids, scales
 from .lid import lid, lid_curve
-from .neighbors import MISSING, Neighbors
+from .neighbors import Neighbors
 
 
 def overlap(exact: Neighbors, approx: Neighbors) -> np.ndarray:
@@ -244,10 +244,9 @@ def _measured(base, factors, asked, asked_factors, exact, returned, metric):
     ids = checked_ids(returned.ids, len(asked), len(base)).copy()
     found = np.empty(ids.shape, np.int32)
     kernels.ranks(exact.ids, ids, len(base), found)
-    elsewhere = found < 0
-    distances = np.take_along_axis(exact.distances, np.maximum(found, 0), axis=1)
-    others = measured(base, factors, asked, asked_factors, np.where(elsewhere, ids, MISSING), metric)
-    np.copyto(distances, others, where=elsewhere)
+    distances = np.empty(ids.shape)
+    cosine = metric == "cosine"
+    kernels.measure(base, factors, asked, asked_factors, cosine, exact.distances, found, ids, distances)
     kernels.sort_lists(ids, distances)
     return Neighbors(ids, distances, returned.self_found)
 
