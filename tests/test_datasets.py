@@ -1,5 +1,7 @@
 """Vectors and images in: what is accepted, and the sentence that each bad input gets."""
 
+import contextlib
+import io
 import json
 import pickle
 import shutil
@@ -112,6 +114,16 @@ def test_damaged_files_get_one_sentence(tmp_path, points):
         for size in (0, 40, len(content) // 2, len(content) - 1):
             (tmp_path / name).write_bytes(content[:size])
             with pytest.raises(InputError, match=f"{name} cannot be read as a whole NumPy file"):
+                datasets.load_dataset(tmp_path / name)
+    random = np.random.default_rng(0)
+    for name, save in (("bit.npy", np.save), ("bit.npz", np.savez), ("packed.npz", np.savez_compressed)):
+        save(tmp_path / name, points)
+        content = (tmp_path / name).read_bytes()
+        for _ in range(150):
+            damaged = bytearray(content)
+            damaged[random.integers(min(len(content), 200))] ^= 1 + random.integers(255)
+            (tmp_path / name).write_bytes(damaged)
+            with contextlib.suppress(InputError):  # an .npy has no checksum: damage to its numbers stays unseen
                 datasets.load_dataset(tmp_path / name)
     (tmp_path / "raw.npy").write_bytes(pickle.dumps(points))
     with pytest.raises(InputError, match="pickled"):
@@ -305,6 +317,20 @@ def test_unreadable_images_are_named_counted_and_skipped_only_when_asked(image_f
     only = listed.take([1])
     with pytest.raises(InputError, match="none of the 1 images"):
         images.survey(only, skip_unreadable=True, progress=False)
+
+
+def test_a_damaged_member_of_an_archive_is_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "pictures.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("a.bmp", "b.bmp"):
+            stream = io.BytesIO()
+            picture(1).save(stream, "BMP")
+            archive.writestr(name, stream.getvalue())
+        start = archive.getinfo("b.bmp").header_offset + 30 + len("b.bmp")
+    content = bytearray((tmp_path / "pictures.zip").read_bytes())
+    content[start] |= 0b110  # a block type that deflate does not have
+    (tmp_path / "pictures.zip").write_bytes(content)
+    with pytest.raises(InputError, match=r"1 of 2 images cannot be read: b.bmp"):
+        images.survey(images.open_images(tmp_path / "pictures.zip"), progress=False)
 
 
 def test_fashion_mnist_opens_through_torchvision(tmp_path):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -13,6 +15,9 @@ from .bundle import PROVENANCE, Part, read_bundle
 from .checks import InputError, vectors, whole_number
 from .files import sha256
 from .images import DOWNLOADS, cache_folder
+
+# What NumPy raises on damage to a header, an archive or its compressed members.
+_DAMAGED = (ValueError, EOFError, OSError, TokenError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,7 +245,7 @@ def _user_file(path: Path) -> Dataset:
         arrays = (
             {"vectors": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
         )
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         pickled = "pickle" in str(error).lower()
         told = "it holds pickled objects, which are refused; save a plain array" if pickled else f"{error}"
         raise InputError(f"{path.name} cannot be read as a whole NumPy file: {told}.") from error

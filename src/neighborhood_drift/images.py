@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,7 +20,9 @@ from .checks import InputError, whole_number
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 THUMBNAIL = 32
-_UNREADABLE = (OSError, SyntaxError, ValueError, zipfile.BadZipFile, Image.DecompressionBombError)
+# What Pillow raises on a damaged picture, and zipfile on a damaged, encrypted or unknown member (RuntimeError).
+_UNREADABLE = (OSError, EOFError, SyntaxError, ValueError, RuntimeError, struct.error)
+_UNREADABLE += (zipfile.BadZipFile, zlib.error, Image.DecompressionBombError)
 
 # name -> (class of torchvision.datasets, its arguments)
 DOWNLOADS = {
