@@ -6,11 +6,15 @@ import random
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
+from neighborhood_drift.bundle import Part, write_bundle
 from neighborhood_drift.checks import InputError
 from neighborhood_drift.files import replacing, write_text
+from neighborhood_drift.images import ImageList
 from neighborhood_drift.study import freshness
 from neighborhood_drift.study.parameters import ParameterSet, default_out, defaults, parse_given, read_set, resolve
 from neighborhood_drift.study.project import Project, StudyError, find_root
@@ -162,7 +166,10 @@ def test_values_for_one_notebook_go_before_shared_ones_and_given_ones_before_all
 
 def test_paths_are_taken_from_the_caller_and_from_the_study(tmp_path):
     assert parse_given(["vectors=mine.npy"], tmp_path)["vectors"] == str((tmp_path / "mine.npy").resolve())
+    assert parse_given(["vectors=MINE.NPY"], tmp_path)["vectors"] == str((tmp_path / "MINE.NPY").resolve())
     assert parse_given(["vectors=cifar10-resnet50"], tmp_path)["vectors"] == "cifar10-resnet50"
+    write_text(tmp_path / "embedded" / "provenance.json", "{}")
+    assert parse_given(["vectors=embedded"], tmp_path)["vectors"] == str((tmp_path / "embedded").resolve())
     write_text(tmp_path / "set.yml", "vectors: runs/mine.npy\n")
     chosen = read_set(tmp_path / "set.yml", tmp_path)
     assert chosen.vectors == str(tmp_path / "runs" / "mine.npy")
@@ -236,3 +243,13 @@ def test_the_committed_sets_fit_the_notebooks_and_quick_is_their_default():
     for name, values in resolve(quick, project).items():
         own = defaults(project.notebooks()[name])
         assert values == {parameter: own[parameter] for parameter in values}, name
+
+
+def test_labels_beside_the_same_vectors_are_other_data(project):
+    image, found = ImageList("made", ("a.png",), lambda i: Image.new("RGB", (32, 32))), []
+    (project.root / "data").mkdir()
+    for labels in ([0, 1, 1], [0, 0, 1]):
+        part = Part(np.eye(3, dtype=np.float32), ("a", "b", "c"), np.array(labels), None)
+        write_bundle(project.root / "made", {"base": part}, ("x", "y"), {}, image, project.root / "work")
+        found.append(freshness.data_checksums(project, str(project.root / "made")))
+    assert found[0]["vectors"] == found[1]["vectors"] and found[0] != found[1]

@@ -57,7 +57,10 @@ def data_checksums(project: Project, vectors: str | None) -> dict[str, str]:
     if vectors:
         from ..datasets import load_dataset
 
-        found["vectors"] = load_dataset(vectors).checksum
+        loaded = load_dataset(vectors)
+        found["vectors"] = loaded.checksum
+        if "files" in loaded.provenance:  # of an embedded folder also labels, names and pictures
+            found["parts"] = {name: file["sha256"] for name, file in sorted(loaded.provenance["files"].items())}
     return found
 
 

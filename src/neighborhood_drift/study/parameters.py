@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from ..bundle import PROVENANCE
 from ..checks import METRICS, InputError, one_of
 from .project import Project, read_notebook
 
@@ -46,12 +47,17 @@ class ParameterSet:
 
 
 def is_path(vectors: str) -> bool:
-    """Whether ``vectors`` means a file or a folder that ``embed`` made, rather than a bundled name.
+    """Whether ``vectors`` looks like a file, or like a folder that ``embed`` made, rather than a bundled name.
 
     >>> is_path("mine.npy"), is_path("./mine"), is_path("folder/mine"), is_path("cifar10-resnet50")
     (True, True, True, False)
     """
-    return Path(vectors).suffix in (".npy", ".npz") or any(mark in vectors for mark in {os.sep, "/"})
+    return Path(vectors).suffix.lower() in (".npy", ".npz") or any(mark in vectors for mark in {os.sep, "/"})
+
+
+def _is_given_path(vectors, folder: Path) -> bool:
+    """Whether ``vectors``, named in ``folder``, is a path: one that looks so, or the bare name of a folder of embed."""
+    return isinstance(vectors, str) and (is_path(vectors) or (folder / vectors / PROVENANCE).is_file())
 
 
 def defaults(source: Path) -> dict:
@@ -91,7 +97,7 @@ def read_set(path: Path, root: Path) -> ParameterSet:
         raise InputError(f"{path}: embed must hold options of the embed command; images and out are needed.")
     if embed:
         embed["out"] = str(root / embed["out"])
-    if is_path(str(content.get("vectors", ""))):
+    if _is_given_path(content.get("vectors"), root):
         content["vectors"] = str(root / content["vectors"])
     return ParameterSet(content, notebooks, embed)
 
@@ -111,7 +117,7 @@ def parse_given(pairs: list[str], folder: Path) -> dict:
             given[name.strip()] = yaml.safe_load(text) if text.strip() else ""
         except yaml.YAMLError:
             given[name.strip()] = text
-    if isinstance(given.get("vectors"), str) and is_path(given["vectors"]):
+    if _is_given_path(given.get("vectors"), folder):
         given["vectors"] = str((folder / Path(given["vectors"]).expanduser()).resolve())
     return given
 
