@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from neighborhood_drift.checks import InputError
+from neighborhood_drift.files import checksum
 from neighborhood_drift.graph import common_links
 from neighborhood_drift.indexes import ENGINES, build_index, build_indexes, load_index
-from neighborhood_drift.indexes import base as shared
 
 GRAPHS = [name for name in ENGINES if name != "faiss-flat"]
 N, D = 300, 12
@@ -148,6 +148,19 @@ class TestRefusals:
             load_index(path)
         with pytest.raises(InputError, match="is not a saved index"):
             load_index(tmp_path / "absent.index")
+        for text in ("", "{", "[]", "{}"):
+            (tmp_path / "kept.index.json").write_text(text)
+            with pytest.raises(InputError, match=r"kept\.index\.json is damaged"):
+                load_index(path)
+
+    def test_vectors_whose_distances_float32_cannot_hold(self, name, points):
+        with pytest.raises(InputError, match=r"base holds a vector of length .* scale the vectors"):
+            build_index(name, points * np.float32(1e19))
+        with pytest.raises(InputError, match="queries holds a vector of length"):
+            build_index(name, points).search(points * np.float32(1e19), 3)
+        large = build_index(name, points * np.float32(1e18)).search(points * np.float32(1e18), 3, ef=N)
+        assert np.isfinite(large.distances).all()
+        build_index(name, points * np.float32(1e19), metric="cosine")  # lengths do not matter there
 
     def test_a_missing_library_says_what_to_install(self, name, points, monkeypatch):
         package = "hnswlib" if name == "hnswlib" else "faiss"
@@ -219,6 +232,24 @@ def test_hnswlib_gives_a_refused_query_all_the_neighbors_there_are():
             index.native.knn_query(base[row], k=count + 1)
 
 
+def test_another_failure_of_hnswlib_is_no_missing_neighbor(points):
+    """A query that is refused for another reason must not look like one without neighbors."""
+
+    class Broken:
+        ef = 10
+
+        def set_ef(self, ef):
+            pass
+
+        def knn_query(self, queries, **options):
+            raise RuntimeError("Not enough memory")
+
+    index = build_index("hnswlib", points)
+    index.native = Broken()
+    with pytest.raises(RuntimeError, match="Not enough memory"):
+        index.search(points, 3)
+
+
 def test_where_the_query_was_not_returned_the_last_neighbor_goes():
     base = islands()
     index = build_index("hnswlib", base, M=2, ef_construction=2)
@@ -277,6 +308,16 @@ class TestCache:
         assert kept.seconds == built.seconds and kept.engine == name
         np.testing.assert_array_equal(kept.search(points, 20).ids, built.search(points, 20).ids)
 
+    @pytest.mark.parametrize("suffix", ["", ".json"])
+    @pytest.mark.parametrize("name", ENGINES)
+    def test_a_damaged_kept_index_is_built_again(self, name, suffix, points, tmp_path):
+        built = build_index(name, points, cache=tmp_path)
+        (kept,) = tmp_path.glob(f"*.index{suffix}")
+        kept.write_bytes(kept.read_bytes()[:-9])
+        again = build_index(name, points, cache=tmp_path)
+        np.testing.assert_array_equal(again.search(points, 5).ids, built.search(points, 5).ids)
+        assert load_index(next(tmp_path.glob("*.index"))).key == built.key
+
     def test_what_makes_another_index_makes_another_key(self, points):
         keys = {
             build_index("faiss-hnsw", base, **changed).key
@@ -308,7 +349,23 @@ def test_indexes_built_side_by_side_are_those_built_alone(points):
         np.testing.assert_array_equal(index.search(points, 25, ef=5).ids, alone.search(points, 25, ef=5).ids)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"name": "annoy"}, "engine is 'annoy'"),
+        ({"name": "hnswlib", "ef_construction": 0}, "ef_construction is 0"),
+        ({"name": "hnswlib", "seed": -1}, "seed is -1"),
+        ({"name": "faiss-hnsw", "efs": 3}, "no build parameter efs"),
+    ],
+)
+def test_a_wrong_value_is_named_before_any_index_is_built(wrong, sentence, points, monkeypatch):
+    for engine in ENGINES.values():
+        monkeypatch.setattr(engine, "build", None)
+    with pytest.raises(InputError, match=sentence):
+        build_indexes([{"name": "hnswlib"}, {"name": "faiss-hnsw"}, wrong], points, workers=1, progress=False)
+
+
 def test_checksum_knows_shape_and_type():
     zeros = np.zeros(4)
-    sums = {shared.checksum(a) for a in (zeros, zeros.reshape(2, 2), zeros.astype(np.float32), zeros.astype(int))}
+    sums = {checksum(a) for a in (zeros, zeros.reshape(2, 2), zeros.astype(np.float32), zeros.astype(int))}
     assert len(sums) == 4

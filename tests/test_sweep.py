@@ -122,6 +122,7 @@ def test_what_changes_the_answer_is_not_fetched_from_the_cache(base, rows, exact
         ({"rows": np.zeros(60)}, "rows must be a list of whole numbers"),
         ({"queries": np.zeros((60, 10))}, "rows and queries are both given"),
         ({"base": np.zeros((300, 4))}, "base has 4 dimensions"),
+        ({"base": np.zeros((300, 10))}, "the index was built over other points than base"),
     ],
 )
 def test_refusals(changed, sentence, base, rows, exact):

@@ -1,12 +1,15 @@
-"""Files that are whole or absent: write beside, then rename; and checksums."""
+"""Files that are whole or absent: write beside, then rename; and checksums of files, arrays and code."""
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
 
 
 @contextmanager
@@ -48,3 +51,25 @@ def sha256(path) -> str:
     """Hexadecimal SHA-256 of a file, read in blocks."""
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def checksum(array: np.ndarray) -> str:
+    """SHA-256 of an array's shape, dtype and bytes.
+
+    >>> checksum(np.zeros(2)) == checksum(np.zeros(2)), checksum(np.zeros(2)) == checksum(np.zeros((1, 2)))
+    (True, False)
+    """
+    array = np.ascontiguousarray(array)
+    digest = hashlib.sha256(f"{array.shape} {array.dtype.str} ".encode())
+    digest.update(array.data)
+    return digest.hexdigest()
+
+
+def code_digest(*modules: str) -> str:
+    """SHA-256 over the source files of modules, so that what is kept on disk is not older than the code.
+
+    >>> len(code_digest("neighborhood_drift.files"))
+    64
+    """
+    files = [Path(importlib.import_module(module).__file__) for module in modules]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

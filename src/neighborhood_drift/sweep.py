@@ -11,8 +11,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from .checks import InputError, vectors, whole_number
-from .files import replacing
-from .indexes.base import Index, checksum, code_digest
+from .files import checksum, code_digest, replacing
+from .indexes.base import Index
 from .metrics import drift
 from .neighbors import Neighbors
 
@@ -58,7 +58,8 @@ def sweep(
     Raises
     ------
     InputError
-        If rows and queries are both given, or the exact neighbors are too few or of other queries.
+        If rows and queries are both given, the exact neighbors are too few or of other queries, or the index was
+        built over another base.
 
     Examples
     --------
@@ -70,6 +71,8 @@ def sweep(
     [1.0, 1.0]
     """
     base = vectors(base, "base", metric=index.metric, dimension=index.dimension)
+    if not index.built_over(base):
+        raise InputError("the index was built over other points than base; both must be the same, in the same order.")
     if queries is not None and rows is not None:
         raise InputError("rows and queries are both given; rows are base points, queries are vectors beside the base.")
     if queries is None:

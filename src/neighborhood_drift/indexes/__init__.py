@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..checks import one_of, vectors, whole_number
+from ..checks import InputError, one_of, vectors, whole_number
 from .base import DEFAULT_EF, Index, read_about
 from .faiss_flat import FaissFlat
 from .faiss_hnsw import FaissHNSW, FaissHNSWUnbounded
@@ -64,12 +64,13 @@ def build_index(name: str, base, *, metric: str = "l2", seed: int = 0, threads: 
     if cache is None:
         return engine.build(base, about)
     path = Path(cache) / f"{engine.kept_as}-{about['key'][:16]}.index"
-    if path.with_name(path.name + ".json").exists():
+    try:
         index = engine.load(path)
+    except InputError:  # not kept yet, or the kept file is damaged
+        index = engine.build(base, about)
+        index.save(path)
+    else:
         index.threads, index.ef = threads, DEFAULT_EF
-        return index
-    index = engine.build(base, about)
-    index.save(path)
     return index
 
 
@@ -102,9 +103,14 @@ def build_indexes(
     [4, 8]
     """
     base = vectors(base, "base", metric=metric)
+    specs = [{"metric": metric, "seed": seed, **spec} for spec in specs]
+    for spec in specs:  # a wrong value in the last of them is named before the first is built
+        given = {"threads": 1, **spec}
+        engine, common = ENGINES[one_of(given.pop("name"), ENGINES, "engine")], ("metric", "seed", "threads")
+        engine.describe(base[:1], **{name: given.pop(name) for name in common}, params=given)
 
     def one(spec):
-        return build_index(**{"base": base, "metric": metric, "seed": seed, "cache": cache, **spec})
+        return build_index(base=base, cache=cache, **spec)
 
     with ThreadPoolExecutor(whole_number(workers, "workers", 1)) as pool:
         jobs = [pool.submit(one, spec) for spec in specs]

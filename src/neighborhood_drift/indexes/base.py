@@ -13,10 +13,12 @@ from typing import ClassVar
 import numpy as np
 
 from ..checks import METRICS, InputError, one_of, vectors, whole_number
-from ..files import replacing, sha256, write_text
+from ..files import checksum, code_digest, replacing, sha256, write_text
 from ..neighbors import MISSING, Neighbors
 
 DEFAULT_EF = 50
+# Two vectors of this length are at most twice it apart, and the square of that is float32's largest number.
+LONGEST = float(np.sqrt(np.finfo(np.float32).max)) / 2
 
 
 def library(name: str, install: str):
@@ -29,28 +31,6 @@ def library(name: str, install: str):
         return importlib.import_module(name)
     except ImportError as error:
         raise ImportError(f"This engine needs the package {name}, which cannot be imported; {install}.") from error
-
-
-def checksum(array: np.ndarray) -> str:
-    """SHA-256 of an array's shape, dtype and bytes.
-
-    >>> checksum(np.zeros(2)) == checksum(np.zeros(2)), checksum(np.zeros(2)) == checksum(np.zeros((1, 2)))
-    (True, False)
-    """
-    array = np.ascontiguousarray(array)
-    digest = hashlib.sha256(f"{array.shape} {array.dtype.str} ".encode())
-    digest.update(array.data)
-    return digest.hexdigest()
-
-
-def code_digest(*modules: str) -> str:
-    """SHA-256 over the source files of modules, so that what is kept on disk is not older than the code.
-
-    >>> len(code_digest("neighborhood_drift.indexes.base"))
-    64
-    """
-    files = [Path(importlib.import_module(module).__file__) for module in modules]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -105,6 +85,7 @@ class Index(ABC):
     def describe(cls, base, *, metric: str, seed: int, threads: int, params: dict) -> dict:
         """Check what an index is to be built from, and return it with its key (`seconds` still missing)."""
         one_of(metric, METRICS, "metric")
+        _refuse_overflow(base, "base", metric)
         unknown = sorted(set(params) - set(cls.defaults))
         if unknown:
             known = ", ".join(cls.defaults) or "none"
@@ -115,7 +96,7 @@ class Index(ABC):
         made_from = {
             "engine": cls.kept_as,
             "version": cls.version(),
-            "code": code_digest(__name__, cls.__module__),
+            "code": code_digest(*sorted({kind.__module__ for kind in cls.__mro__ if issubclass(kind, Index)})),
             "metric": metric,
             "seed": whole_number(seed, "seed", 0),
             "build_threads": whole_number(threads, "threads", 1),
@@ -163,6 +144,7 @@ class Index(ABC):
             If a value is outside its range, or the queries do not fit the base.
         """
         queries = vectors(queries, "queries", metric=self.metric, dimension=self.dimension)
+        _refuse_overflow(queries, "queries", self.metric)
         excluded = self._excluded(exclude_self, len(queries))
         k = whole_number(k, "k", 1, self.size - (excluded is not None))
         ef = whole_number(self.ef if ef is None else ef, "ef", 1)
@@ -185,6 +167,10 @@ class Index(ABC):
         ids[ids < 0] = MISSING
         found = _in_order(ids, distances)
         return found if excluded is None else _without(found, excluded)
+
+    def built_over(self, base: np.ndarray) -> bool:
+        """Whether ``base``, as `neighborhood_drift.checks.vectors` returns it, is what the index was built over."""
+        return self._about["base"] == checksum(base)
 
     @abstractmethod
     def effective_ef(self, k: int, ef: int) -> int | None:
@@ -254,13 +240,27 @@ class Index(ABC):
         return excluded
 
 
+def _refuse_overflow(points, what: str, metric: str) -> None:
+    """Refuse points so long that a squared distance between two such points is beyond the libraries' float32."""
+    longest = np.sqrt(np.einsum("ij,ij->i", points, points, dtype=np.float64).max())
+    if metric == "l2" and longest > LONGEST:
+        raise InputError(
+            f"{what} holds a vector of length {longest:.2g}; an index computes squared distances in float32, so at "
+            f"most {LONGEST:.2g} is allowed: scale the vectors, which changes no neighbor."
+        )
+
+
 def read_about(path) -> dict:
     """Read the description beside an index file and check the file against it."""
     path = Path(path)
     if not path.is_file() or not _about_path(path).is_file():
         raise InputError(f"{path} is not a saved index; the file and {_about_path(path).name} beside it are needed.")
-    about = json.loads(_about_path(path).read_text(encoding="utf-8"))
-    if sha256(path) != about["sha256"]:
+    try:
+        about = json.loads(_about_path(path).read_text(encoding="utf-8"))
+        wanted = about["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{_about_path(path).name} is damaged ({error}); build and save the index again.") from error
+    if sha256(path) != wanted:
         raise InputError(f"{path} does not match the checksum in {_about_path(path).name}; build and save it again.")
     return about
 

@@ -11,6 +11,9 @@ from ..graph import Graph, stack_levels
 from ..neighbors import MISSING
 from .base import Index, library
 
+# in the message of the error that hnswlib raises where a search met fewer than k points
+TOO_FEW = "Cannot return the results"
+
 
 def hnswlib_library():
     """Import hnswlib, or say what to install."""
@@ -64,7 +67,8 @@ class HnswlibIndex(Index):
         self.native.set_ef(ef)
         try:
             ids, values = self.native.knn_query(queries, k=k, num_threads=threads)
-        except RuntimeError:
+        except RuntimeError as error:
+            _refuse_other(error)
             ids, values = self._ask_each(queries, k)
         return ids.astype(np.int64), values, None
 
@@ -84,7 +88,8 @@ class HnswlibIndex(Index):
                 attempt = k if refused > k else (answered + refused) // 2
                 try:
                     nearest = self.native.knn_query(query, k=attempt, num_threads=1)
-                except RuntimeError:
+                except RuntimeError as error:
+                    _refuse_other(error)
                     refused = attempt
                 else:
                     answered = attempt
@@ -134,6 +139,12 @@ class HnswlibIndex(Index):
         index = cls._new(about)
         index.load_index(str(path), max_elements=about["size"])
         return index
+
+
+def _refuse_other(error: RuntimeError) -> None:
+    """Raise ``error`` again unless it is hnswlib's word for too few neighbors: another failure is no missing slot."""
+    if TOO_FEW not in str(error):
+        raise error
 
 
 def _links(points, records, labels):
