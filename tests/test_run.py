@@ -16,7 +16,15 @@ from neighborhood_drift.checks import InputError
 from neighborhood_drift.files import replacing, write_text
 from neighborhood_drift.images import ImageList
 from neighborhood_drift.study import freshness
-from neighborhood_drift.study.parameters import ParameterSet, default_out, defaults, parse_given, read_set, resolve
+from neighborhood_drift.study.parameters import (
+    LOWEST,
+    ParameterSet,
+    default_out,
+    defaults,
+    parse_given,
+    read_set,
+    resolve,
+)
 from neighborhood_drift.study.project import Project, StudyError, find_root
 from neighborhood_drift.study.run import plan, run
 
@@ -142,6 +150,8 @@ def test_a_failing_cell_is_shown_and_what_was_done_is_kept(project):
         (ParameterSet({"points": True}), "points is True, a value of type bool; 01-first takes int, such as 20."),
         (ParameterSet({"seeds": [0, "a"]}), "An item of seeds is 'a', a value of type str; 01-first takes int"),
         (ParameterSet({"metric": "l3"}), "metric is 'l3'; known are l2, cosine."),
+        (ParameterSet({"points": -1}), "points is -1; it must be a whole number of at least 0."),
+        (ParameterSet(given={"seeds": []}), "seeds is empty; at least one value is needed."),
         (ParameterSet(given={"out": "x"}), "name the folder of the run with --out"),
         (
             ParameterSet(notebooks={"03-third": {}}),
@@ -243,6 +253,8 @@ def test_the_committed_sets_fit_the_notebooks_and_quick_is_their_default():
     for name, values in resolve(quick, project).items():
         own = defaults(project.notebooks()[name])
         assert values == {parameter: own[parameter] for parameter in values}, name
+    known = {parameter for source in project.notebooks().values() for parameter in defaults(source)}
+    assert set(LOWEST) <= known
 
 
 def test_labels_beside_the_same_vectors_are_other_data(project):
@@ -253,3 +265,20 @@ def test_labels_beside_the_same_vectors_are_other_data(project):
         write_bundle(project.root / "made", {"base": part}, ("x", "y"), {}, image, project.root / "work")
         found.append(freshness.data_checksums(project, str(project.root / "made")))
     assert found[0]["vectors"] == found[1]["vectors"] and found[0] != found[1]
+
+
+def test_efforts_and_numbers_of_neighbors_are_refused_before_any_work(tmp_path):
+    text = '# %% tags=["parameters"]\nvectors = "none"\npoints = 20\nks = [5, 10]\nef = 50\nM = 32\nout = ""\n'
+    write_text(tmp_path / "notebooks" / "01-first.py", text)
+    np.save(tmp_path / "mine.npy", np.eye(30, dtype=np.float32))
+    project = Project(tmp_path, tmp_path / "report")
+    for given, sentence in (
+        ({"ks": [5, 0]}, "ks is 0; it must be a whole number of at least 1"),
+        ({"ef": 0}, "ef is 0; it must be a whole number of at least 1"),
+        ({"M": 1}, "M is 1; it must be a whole number of at least 2"),
+        ({"ks": [5, 30], "points": 0}, "ks asks for 30 neighbors; 30 points have at most 29"),
+        ({"ks": [12], "points": 12}, "ks asks for 12 neighbors; 12 points have at most 11"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            run(project, ParameterSet({"vectors": str(tmp_path / "mine.npy")}, given=given), say=quiet)
+        assert not list(project.out.glob("notebooks/*.ipynb"))

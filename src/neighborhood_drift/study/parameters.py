@@ -13,9 +13,17 @@ from pathlib import Path
 import yaml
 
 from ..bundle import PROVENANCE
-from ..checks import METRICS, InputError, one_of
+from ..checks import METRICS, InputError, one_of, whole_number
 from .project import Project, read_notebook
 
+NEIGHBORHOODS = ("k", "ks", "ks_growing", "ks_shown", "seed_ks", "few_ks")
+# Parameters with a lowest value, which each item of a list has to reach as well.
+LOWEST = {
+    **dict.fromkeys(("points", "queries", "seed", "timed_queries", "seed_queries", "effort_queries"), 0),
+    **dict.fromkeys((*NEIGHBORHOODS, "ef", "efs", "fit_on", "ef_construction", "ef_constructions", "efforts"), 1),
+    **dict.fromkeys(("threads", "repeats", "resamples", "pairs", "index_seeds"), 1),
+    **dict.fromkeys(("M", "Ms"), 2),
+}
 UNKNOWN = object()  # the default of a parameter that is assigned an expression; any value is accepted
 
 
@@ -139,7 +147,7 @@ def resolve(chosen: ParameterSet, project: Project) -> dict[str, dict]:
     Raises
     ------
     InputError
-        If a name is known to no notebook, or a value has another type than the notebook's own.
+        If a name is known to no notebook, or a value has another type than the notebook's own or is below its lowest.
     """
     known = {name: defaults(source) for name, source in project.notebooks().items()}
     names = sorted({parameter for values in known.values() for parameter in values} - {"out"})
@@ -159,10 +167,32 @@ def resolve(chosen: ParameterSet, project: Project) -> dict[str, dict]:
             for parameter in own
             if parameter in values
         }
+        for parameter, value in resolved[notebook].items():
+            _in_range(value, parameter, own[parameter])
     if "metric" in names:
         for values in resolved.values():
             one_of(values.get("metric", METRICS[0]), METRICS, "metric")
     return resolved
+
+
+def refuse_long_lists(given: dict, points: int) -> None:
+    """Raise InputError if a number of neighbors from the command line is not below the number of points."""
+    for parameter in given.keys() & set(NEIGHBORHOODS):
+        value = given[parameter]
+        largest = max(value) if isinstance(value, list) else value
+        if largest >= points:
+            raise InputError(
+                f"{parameter} asks for {largest} neighbors; with {points} points at most {points - 1} exist."
+            )
+
+
+def _in_range(value, parameter: str, default) -> None:
+    if isinstance(default, (list, tuple)) and default and not value:
+        raise InputError(f"{parameter} is empty; at least one value is needed.")
+    low = LOWEST.get(parameter)
+    for item in value if isinstance(value, list) else [value]:
+        if low is not None and isinstance(item, int):
+            whole_number(item, parameter, low)
 
 
 def _typed(value, default, parameter: str, notebook: str):

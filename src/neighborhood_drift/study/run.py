@@ -19,7 +19,7 @@ from ..bundle import PROVENANCE
 from ..checks import InputError
 from ..files import replacing, sha256, write_text
 from .freshness import data_checksums, grounds, read_receipt, stale
-from .parameters import ParameterSet, resolve
+from .parameters import ParameterSet, refuse_long_lists, resolve
 from .project import Project, StudyError, read_notebook
 
 # The kernel's stderr is passed on to our terminal, so progress bars may take it for one.
@@ -88,7 +88,7 @@ def run(
         planned = {name: what for name, what in plan(project, chosen).items() if name in picked}
         todo = [name for name, (reason, _, _) in planned.items() if reason or force]
         if todo and chosen.vectors:
-            _check_vectors(chosen.vectors, {values.get("metric", "l2") for _, values, _ in planned.values()})
+            _check_vectors(chosen, [values for _, values, _ in planned.values()])
         write_text(project.out / "notebooks" / "parameters.yml", yaml.safe_dump(_as_file(chosen), sort_keys=False))
         try:
             for position, (name, (reason, parameters, wanted)) in enumerate(planned.items(), start=1):
@@ -223,13 +223,15 @@ def _embed(chosen: ParameterSet, say: Callable[[str], None]) -> None:
         raise StudyError(f"embed stopped with exit status {done.returncode}; no notebook was run.")
 
 
-def _check_vectors(vectors: str, metrics: set[str]) -> None:
-    """Check the vectors as the notebooks will: what a metric refuses is named before the first of them starts."""
+def _check_vectors(chosen: ParameterSet, planned: list[dict]) -> None:
+    """Check the vectors as the notebooks will: what they would refuse is named before the first of them starts."""
     from ..datasets import load_dataset
 
-    loaded = load_dataset(vectors).vectors
-    for metric in metrics:
+    loaded = load_dataset(chosen.vectors).vectors
+    for metric in {values.get("metric", checks.METRICS[0]) for values in planned}:
         checks.vectors(loaded, metric=metric)
+    for values in planned:
+        refuse_long_lists(chosen.given, min(values.get("points") or len(loaded), len(loaded)))
 
 
 def _clear_facts(project: Project) -> None:
