@@ -181,9 +181,7 @@ def refuse_long_lists(given: dict, points: int) -> None:
         value = given[parameter]
         largest = max(value) if isinstance(value, list) else value
         if largest >= points:
-            raise InputError(
-                f"{parameter} asks for {largest} neighbors; with {points} points at most {points - 1} exist."
-            )
+            raise InputError(f"{parameter} asks for {largest} neighbors; {points} points have at most {points - 1}.")
 
 
 def _in_range(value, parameter: str, default) -> None:
