@@ -130,6 +130,16 @@ def test_order_parts_base_and_queries(options, tmp_path):
     assert data.queries.shape == (4, 512) and np.array_equal(data.query_labels, [0, 1, 0, 1])
 
 
+def test_the_same_images_divided_otherwise_are_another_data_set(options, tmp_path):
+    names = [f"class{row % 2}/{row:02d}.png" for row in range(24)]
+    (tmp_path / "order.json").write_text(json.dumps({"base": names[:20], "queries": names[20:]}))
+    embed(**options, order=tmp_path / "order.json")
+    embed(**options, order=tmp_path / "order.json")
+    (tmp_path / "order.json").write_text(json.dumps({"base": names}))
+    with pytest.raises(InputError, match="size of the base was 20, is now 24"):
+        embed(**options, order=tmp_path / "order.json")
+
+
 def test_unreadable_images_are_left_out_only_when_asked(options, pictures, tmp_path, capsys):
     names = [f"class{row % 2}/{row:02d}.png" for row in range(24)]
     (tmp_path / "order.json").write_text(json.dumps({"base": names[:20], "queries": names[20:]}))

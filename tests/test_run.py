@@ -193,6 +193,19 @@ def test_paths_are_taken_from_the_caller_and_from_the_study(tmp_path):
         read_set(tmp_path / "set.yml", tmp_path)
 
 
+def test_what_a_killed_run_was_writing_is_cleared(project):
+    def killed():
+        with replacing(project.executed("01-first")) as part:
+            part.rename(part.with_name(part.name + "x"))  # out of reach of the clean-up that a kill would skip
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        killed()
+    (stray,) = (project.out / "notebooks").iterdir()
+    run(project, ParameterSet(), say=quiet)
+    assert not stray.exists()
+
+
 def test_two_runs_into_one_folder_are_refused(project):
     fcntl = pytest.importorskip("fcntl")
     (project.out / "logs").mkdir(parents=True)

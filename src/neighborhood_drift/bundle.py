@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from .checks import InputError
-from .files import sha256, write_text
+from .files import clear_parts, sha256, write_text
 from .images import THUMBNAIL, ImageList
 
 PROVENANCE = "provenance.json"
@@ -69,6 +69,7 @@ def write_bundle(folder, parts: dict[str, Part], classes, provenance: dict, orig
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     folder.mkdir(parents=True, exist_ok=True)
+    clear_parts(folder)
     for name, part in parts.items():
         np.save(work / f"{name}.npy", part.vectors, allow_pickle=False)
         if part.labels is not None:

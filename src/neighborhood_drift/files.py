@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+PART = ".part-"  # how the names of files begin that are still being written
+
 
 @contextmanager
 def replacing(path):
@@ -27,7 +29,7 @@ def replacing(path):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{PART}{path.stem}-", suffix=path.suffix)
     os.close(handle)
     part = Path(name)
     try:
@@ -37,6 +39,12 @@ def replacing(path):
         part.chmod(0o644)
         part.replace(path)
     finally:
+        part.unlink(missing_ok=True)
+
+
+def clear_parts(folder) -> None:
+    """Remove what a killed process was writing into ``folder``; for a folder that no other process writes to."""
+    for part in Path(folder).glob(f"{PART}*"):
         part.unlink(missing_ok=True)
 
 

@@ -61,7 +61,10 @@ def embed(
     work = out / "unfinished"
     identity = run_identity(loaded, seen.fingerprint, batch_size, dtype)
     if (out / PROVENANCE).is_file():
-        refuse_other(read_provenance(out)["identity"], identity, out)
+        begun = read_provenance(out)
+        size = {"size of the base": _base_size(seen, parts)}  # the same images may be divided otherwise
+        stored = {**begun["identity"], "size of the base": begun["files"]["base.npy"]["shape"][0]}
+        refuse_other(stored, identity | size, out)
         shutil.rmtree(work, ignore_errors=True)
         typer.echo(f"{out} is complete already.")
         return

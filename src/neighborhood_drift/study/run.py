@@ -17,7 +17,7 @@ import yaml
 from .. import checks
 from ..bundle import PROVENANCE
 from ..checks import InputError
-from ..files import replacing, sha256, write_text
+from ..files import clear_parts, replacing, sha256, write_text
 from .freshness import data_checksums, grounds, read_receipt, stale
 from .parameters import ParameterSet, refuse_long_lists, resolve
 from .project import Project, StudyError, read_notebook
@@ -82,6 +82,8 @@ def run(
         If a cell fails; the message shows it.
     """
     with _alone(project.out):
+        for folder in (project.out, project.out / "notebooks", project.out / "facts"):
+            clear_parts(folder)
         resolve(chosen, project)
         picked = _pick(only, list(project.notebooks()))
         _embed(chosen, say)
