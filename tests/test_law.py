@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neighborhood_drift import Neighbors, law
+from neighborhood_drift import Neighbors, build_index, exact_neighbors, law, overlap
 from neighborhood_drift.checks import InputError
 
 
@@ -33,6 +33,20 @@ def test_one_search_gives_the_overlap_at_every_k(seed, share):
         returned = nearest_visited(order, visited, cut).ids
         overlaps = [len(set(exact.ids[row, :cut]) & set(returned[row])) / cut for row in range(12)]
         assert law.overlap_from_visits(p)[cut - 1] == pytest.approx(np.mean(overlaps), abs=1e-12)
+
+
+@pytest.mark.parametrize("metric", ["l2", "cosine"])
+def test_one_search_of_faiss_gives_its_overlap_at_every_k_beyond_ef(metric):
+    """The identity on a real index, where the library decides what is visited; to the last digit, as no tie is near."""
+    base = np.random.default_rng(2).normal(size=(500, 8)).astype(np.float32)
+    exact = exact_neighbors(base, k=60, metric=metric)
+    index = build_index("faiss-hnsw", base, metric=metric, M=4)
+    deepest = index.search(base, 60, ef=5, exclude_self=True)
+    curve = law.overlap_from_visits(law.visit_probability(exact, deepest))
+    for k in (10, 20, 40, 60):
+        measured = overlap(exact.first(k), index.search(base, k, ef=5, exclude_self=True)).mean()
+        assert curve[k - 1] == pytest.approx(measured, abs=1e-12)
+    assert curve[-1] < 0.9  # something was missed, or the identity would say nothing
 
 
 def test_among_agrees_with_sets_and_never_finds_a_missing_neighbor():
