@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import pkgutil
@@ -90,6 +91,23 @@ def test_no_module_is_too_long():
     sources = (ROOT / "src").rglob("*.py")
     lines = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in sources}
     assert {name: count for name, count in lines.items() if count > LONGEST_MODULE} == {}
+
+
+def test_imports_run_one_way():
+    """`study` -> `figures`, `sweep` -> `metrics`, `lid`, `indexes`, `exact` -> `neighbors`, as CONTRIBUTING.md says."""
+    layers = ({"neighbors"}, {"exact", "lid", "metrics", "indexes"}, {"sweep", "figures"}, {"study"})
+    level = {name: place for place, names in enumerate(layers) for name in names}
+    package = ROOT / "src" / "neighborhood_drift"
+    upwards = []
+    for path in package.rglob("*.py"):
+        own, *below = path.relative_to(package).with_suffix("").parts
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            # of a relative import that leaves the folder of the module
+            if not isinstance(node, ast.ImportFrom) or node.level != len(below) + 1:
+                continue
+            names = [node.module.partition(".")[0]] if node.module else [name.name for name in node.names]
+            upwards += [(path.name, name) for name in names if level.get(name, 0) > level.get(own, len(layers))]
+    assert upwards == []
 
 
 def test_nothing_is_left_to_do_in_the_code():

@@ -31,7 +31,7 @@ class Table:
             shown[column] = [f"{value:,.{places}f}" if pd.notna(value) else "–" for value in shown[column]]
         integers = [column for column in shown if pd.api.types.is_integer_dtype(shown[column])]
         for column in integers:
-            shown[column] = [f"{value:,}" for value in shown[column]]
+            shown[column] = [f"{value:,}" if pd.notna(value) else "–" for value in shown[column]]
         align = ["right" if column in floats + integers else "left" for column in shown]
         self.markdown = shown.to_markdown(index=False, disable_numparse=True, colalign=align)
 

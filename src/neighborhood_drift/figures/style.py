@@ -55,8 +55,10 @@ def band(axes, x, low, high, color) -> None:
 
 
 def label_end(axes, x, y, text, color, *, dx: float = 4, dy: float = 0) -> None:
-    """Write a direct label at the last finite point of a line, in the line's color."""
+    """Write a direct label at the last finite point of a line, in the line's color; none where no point is finite."""
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    if not np.isfinite(y).any():
+        return
     last = np.flatnonzero(np.isfinite(y))[-1]
     axes.annotate(
         text, (x[last], y[last]), xytext=(dx, dy), textcoords="offset points", color=color, va="center", fontsize=9
