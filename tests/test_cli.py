@@ -1,5 +1,8 @@
 """The command line over a small study: where runs go, what is refused and with which status."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -85,6 +88,20 @@ def test_a_study_that_stopped_is_status_1_without_a_traceback(study, monkeypatch
     monkeypatch.setattr(cli.running, "run", stop)
     result = call("run")
     assert result.exit_code == 1 and "1 / 0" in result.output and "Traceback" not in result.output
+
+
+def test_a_full_disk_is_one_sentence_and_another_failure_of_the_system_is_not(study, monkeypatch):
+    def fail(number):
+        def run(*_, **__):
+            raise OSError(number, os.strerror(number), "report/_variables.yml")
+
+        monkeypatch.setattr(cli.running, "run", run)
+        return call("run")
+
+    full = fail(errno.ENOSPC)
+    assert full.exit_code == 1 and len(full.output.splitlines()) == 1
+    assert os.strerror(errno.ENOSPC) in full.output and "report/_variables.yml" in full.output
+    assert fail(errno.EIO).exception.errno == errno.EIO
 
 
 def test_quartos_step_runs_with_the_parameters_of_the_last_run_and_never_twice(study, monkeypatch):

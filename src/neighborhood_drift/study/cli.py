@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -17,6 +18,9 @@ from .embed import embed
 from .parameters import ParameterSet, default_out, parse_given, read_set
 from .project import Project, StudyError, find_root
 
+# The disk is full, over its quota, read-only, or closed to us.
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+
 
 class Commands(TyperGroup):
     """Commands whose foreseen errors are one message on stderr: status 2 for input, 1 for a study that stopped."""
@@ -27,6 +31,11 @@ class Commands(TyperGroup):
         except (InputError, StudyError) as error:
             typer.echo(f"Error: {error}", err=True)
             sys.exit(2 if isinstance(error, InputError) else 1)
+        except OSError as error:
+            if error.errno not in DISK:
+                raise
+            typer.echo(f"Error: {error}. What was finished is kept; the same command goes on from there.", err=True)
+            sys.exit(1)
 
 
 app = typer.Typer(
