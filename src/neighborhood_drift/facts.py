@@ -80,7 +80,7 @@ def record(section: str, out: str | Path = "", **values) -> Table:
     --------
     >>> record("drift", onset_99=90, overlap_k250=0.87123)
     | fact               | value   |
-    |:-------------------|:--------|
+    |:-------------------|:-------|
     | drift.onset_99     | 90      |
     | drift.overlap_k250 | 0.871   |
     """

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+# A column's share of the page follows its longest cell between these numbers of characters, so that one long text
+# does not squeeze the others.
+NARROWEST, WIDEST = 6, 44
+
 
 class Table:
     """A DataFrame whose only rich form is Markdown (a text/html output would pull scripts into the paper).
@@ -11,7 +15,7 @@ class Table:
     Parameters
     ----------
     frame : DataFrame
-        One row a line; the index is not shown. Missing values show as a dash.
+        One row a line; the index is not shown. Missing values show as a dash, underscores of column names as spaces.
     digits : int or dict, default 3
         Decimals of the float columns; a dict gives them by column name.
 
@@ -19,7 +23,7 @@ class Table:
     --------
     >>> print(Table(pd.DataFrame({"k": [10], "overlap": [0.98765]}), digits=2).markdown)
     |   k |   overlap |
-    |----:|----------:|
+    |-------:|--------:|
     |  10 |      0.99 |
     """
 
@@ -33,7 +37,12 @@ class Table:
         for column in integers:
             shown[column] = [f"{value:,}" if pd.notna(value) else "–" for value in shown[column]]
         align = ["right" if column in floats + integers else "left" for column in shown]
-        self.markdown = shown.to_markdown(index=False, disable_numparse=True, colalign=align)
+        shown.columns = [str(column).replace("_", " ") for column in shown]
+        head, _, *rows = shown.to_markdown(index=False, disable_numparse=True, colalign=align).splitlines()
+        widths = [min(max(map(len, [column, *shown[column].astype(str)]), default=0), WIDEST) for column in shown]
+        rules = ["-" * (max(width, NARROWEST) + 1) for width in widths]
+        rule = "|".join(rule + ":" if side == "right" else ":" + rule for rule, side in zip(rules, align, strict=True))
+        self.markdown = "\n".join([head, f"|{rule}|", *rows])
 
     def _repr_markdown_(self) -> str:
         return self.markdown
