@@ -143,6 +143,22 @@ def test_cosine_of_one_direction_is_zero():
     assert nb.ids.tolist() == [[1, 2], [0, 2], [0, 1]]
 
 
+@pytest.mark.parametrize("k", [1, 3, 5])
+@pytest.mark.parametrize("d", [1, 2, 3, 50])
+def test_points_of_one_direction_are_ties_whatever_else_there_is(d, k):
+    """All of one direction, the mean is that direction, and float32 points around it hold rounding and nothing else."""
+    for seed in range(20):
+        generator = np.random.default_rng(seed)
+        direction = generator.integers(1, 2**17, d)
+        base = (np.array([1, 3, 5, 7, 9, 11, 13, 15])[:, None] * direction).astype(np.float32)
+        expected = [[j for j in range(8) if j != i][:k] for i in range(8)]
+        for others in (np.empty((0, d), np.float32), -np.abs(generator.normal(size=(30, d))).astype(np.float32)):
+            every = np.concatenate([base, others])
+            nb = exact_neighbors(every, base, k=k, metric="cosine", exclude=np.arange(8))
+            assert nb.ids.tolist() == expected
+            assert not nb.distances.any()
+
+
 def test_cosine_keeps_digits_where_directions_almost_agree():
     base = np.array([[1.0, 0.0], [1.0, 1e-6]], np.float32)
     angle = float(np.float32(1e-6))
@@ -202,6 +218,7 @@ def test_distances_are_those_of_the_search():
         ({"k": 1, "queries": np.zeros((1, 2)), "metric": "cosine"}, "zeros"),
         ({"k": 1, "exclude": [0]}, "exclude needs queries"),
         ({"k": 1, "queries": np.ones((1, 2)), "exclude": [5]}, "ids 0 to 4"),
+        ({"k": 1, "queries": np.ones((1, 2)), "exclude": [-1]}, "exclude holds ids outside the base"),
         ({"k": 1, "queries": np.ones((1, 2)), "exclude": [0, 1]}, "exclude has shape"),
         ({"k": 1, "block": 0}, "block is 0"),
     ],

@@ -30,7 +30,8 @@ def exact_neighbors(base, queries=None, *, k: int, metric: str = "l2", exclude=N
     metric : {"l2", "cosine"}
         Euclidean distance (not squared), or cosine distance 1 - cos.
     exclude : (q,) integers, optional
-        The one base id left out for each query; ``queries=base[rows], exclude=rows`` asks some points leave-one-out.
+        The one base id, from 0 to n - 1, left out for each query; ``queries=base[rows], exclude=rows`` asks some points
+        leave-one-out.
     block : int, optional
         Queries handled at a time; the default keeps a block of products at 64 MiB. It does not change the result.
 
@@ -54,7 +55,9 @@ def exact_neighbors(base, queries=None, *, k: int, metric: str = "l2", exclude=N
     by at most u (‖w_i‖ + ‖w_j‖) to first order. So the squared distance of two points is off from
     ‖w_i‖^2 + ‖w_j‖^2 - 2 w_i.w_j by at most 2 gamma ‖w_i‖ ‖w_j‖ + 2 u (‖w_i‖ + ‖w_j‖)^2; the code takes 2.5 u in place
     of 2 u to cover second order terms and all float64 rounding, and adds a floor for underflow. Every point whose
-    interval begins at or below the k-th smallest interval end is measured anew in float64. Where the bound separates
+    interval begins at or below the k-th smallest interval end is measured anew in float64, and so is every point that
+    the cosine distance may put at 0 (see `distances_to`): points of one direction differ by rounding alone, which the
+    intervals resolve where the mean has that direction too. Where the bound separates
     nothing (all points equal, say) that is every point: slow, still exact.
 
     Examples
@@ -84,6 +87,7 @@ def exact_neighbors(base, queries=None, *, k: int, metric: str = "l2", exclude=N
     gamma = d * UNIT_ROUNDOFF / (1 - d * UNIT_ROUNDOFF)
     share = 2.5 * UNIT_ROUNDOFF
     floor = 16 * d * 2.0**-126
+    least = (kernels.rounding(d) * power) ** 2 if metric == "cosine" else 0.0
     ids = np.empty((len(queries), k), np.int64)
     distances = np.empty((len(queries), k))
     products = np.empty((block, n), np.float32)
@@ -101,6 +105,7 @@ def exact_neighbors(base, queries=None, *, k: int, metric: str = "l2", exclude=N
             2 * gamma + 2 * share,
             share,
             floor,
+            least,
             base,
             base_scales,
             queries[rows],
@@ -187,7 +192,9 @@ def _left_out(exclude, queries: int, points: int, alone: bool):
     exclude = np.asarray(exclude)
     if exclude.shape != (queries,) or exclude.dtype.kind not in "iu":
         raise InputError(f"exclude has shape {exclude.shape}; it must be {queries} integers, one base id a query.")
-    return checked_ids(exclude[:, None], queries, points)[:, 0]
+    if queries and (exclude.min() < 0 or exclude.max() >= points):
+        raise InputError(f"exclude holds ids outside the base; a base of {points} points has ids 0 to {points - 1}.")
+    return exclude.astype(np.int64)
 
 
 def _chunks(points):

@@ -16,6 +16,16 @@ ROWS = 64
 EPSILON = 2.0**-52
 
 
+@njit(cache=True)
+def rounding(dimension):
+    """Distance that rounding can leave between two vectors of one direction divided by their lengths, in float64.
+
+    With u = 2^-53, a length is off by (d - 1) u / 2 for its sum and u for its root, the division and the product add
+    u each: two unit vectors differ by at most (d + 5) u to first order, and 2 (d + 3) u covers the rest.
+    """
+    return (dimension + 3) * EPSILON
+
+
 @njit(cache=True, fastmath={"reassoc"})
 def _four_squares(x, x_scale, points, scales, ids, squares):
     """Fill ``squares`` (4,) with the squared distances of x to four points; four at once hide the wait for memory."""
@@ -40,12 +50,12 @@ def _distances(x, x_scale, points, scales, ids, count, cosine, distances):
         ids[extra] = ids[0]  # so that the last group of four sums like all others
     for start in range(0, count, 4):
         _four_squares(x, x_scale, points, scales, ids[start : start + 4], distances[start : start + 4])
-    rounding = x.shape[0] * EPSILON  # what float64 leaves between two equal directions
+    least = rounding(x.shape[0]) ** 2
     for c in range(count):
         if not cosine:
             distances[c] = np.sqrt(distances[c])
         else:
-            distances[c] = 0.5 * distances[c] if distances[c] > rounding * rounding else 0.0
+            distances[c] = 0.5 * distances[c] if distances[c] > least else 0.0
 
 
 @njit(cache=True)
@@ -68,8 +78,8 @@ def _collect(lows, limit, candidates):
 
 
 @njit(cache=True)
-def _candidates(lows, highs, k, candidates):
-    """Collect the intervals that begin at or below the k-th smallest interval end; return how many."""
+def _candidates(lows, highs, k, least, candidates):
+    """Collect the intervals that begin at or below ``least`` or the k-th smallest interval end; return how many."""
     limit = _guess(lows, k)
     count = _collect(lows, limit, candidates)
     end = np.inf
@@ -78,7 +88,7 @@ def _candidates(lows, highs, k, candidates):
     # Intervals that begin beyond the limit end beyond it, so an end within the limit is the k-th smallest of all.
     if end > limit:
         end = np.partition(highs, k - 1)[k - 1]
-    return _collect(lows, end, candidates)
+    return _collect(lows, max(end, least), candidates)
 
 
 @njit(cache=True, parallel=True)
@@ -89,6 +99,7 @@ def nearest(
     slope,
     share,
     floor,
+    least,
     base,
     base_scales,
     queries,
@@ -102,7 +113,8 @@ def nearest(
 
     The float32 ``products`` (q, n) give an interval of each squared distance, ``a^2 + b^2 - 2 product``, more or less
     ``slope a b + share (a^2 + b^2) + floor`` (a, b the norms). All points whose interval begins at or below the k-th
-    smallest interval end are candidates; no other point can be among the k.
+    smallest interval end are candidates; no other point can be among the k. Squared distances up to ``least`` are one
+    distance, 0, so all of them are candidates too: the intervals, which may be narrower, must not choose among them.
     """
     n, k, rows = base.shape[0], ids.shape[1], products.shape[0]
     for part in prange((rows + ROWS - 1) // ROWS):
@@ -115,7 +127,7 @@ def nearest(
                 lows[j], highs[j] = centre - error, centre + error
             if left_out[i] >= 0:
                 lows[left_out[i]] = highs[left_out[i]] = np.inf
-            count = _candidates(lows, highs, k, candidates)
+            count = _candidates(lows, highs, k, least, candidates)
             _distances(queries[i], query_scales[i], base, base_scales, candidates, count, cosine, values)
             # Candidates stand in ascending id order and the sort is stable: equal distances keep the lower id first.
             order = np.argsort(values[:count], kind="mergesort")
