@@ -28,7 +28,8 @@ class Neighbors:
     Raises
     ------
     InputError
-        If the shapes differ, a row is not ascending, or ids and distances disagree on what is missing.
+        If ids are not integers, the shapes differ, a row is not ascending, or ids and distances disagree on what is
+        missing.
 
     Examples
     --------
@@ -44,7 +45,10 @@ class Neighbors:
     self_found: np.ndarray | None = None
 
     def __post_init__(self):
-        ids = np.ascontiguousarray(self.ids, dtype=np.int64)
+        ids = np.asarray(self.ids)
+        if ids.size and ids.dtype.kind not in "iu":
+            raise InputError(f"ids have dtype {ids.dtype}; they must be integers, row numbers of the base.")
+        ids = np.ascontiguousarray(ids, dtype=np.int64)
         distances = np.ascontiguousarray(self.distances, dtype=np.float64)
         if ids.ndim != 2 or ids.shape != distances.shape:
             raise InputError(f"ids {ids.shape} and distances {distances.shape} must have one shape (q, k).")
@@ -84,9 +88,11 @@ class Neighbors:
         >>> Neighbors.sorted([[4, 7, 1]], [[2.0, 1.0, 2.0]]).ids
         array([[7, 1, 4]])
         """
-        ids, distances = np.asarray(ids, dtype=np.int64), np.asarray(distances, dtype=np.float64)
+        ids, distances = np.asarray(ids), np.asarray(distances, dtype=np.float64)
         by_id = np.argsort(ids, axis=1, kind="stable")
         distances = np.take_along_axis(distances, by_id, axis=1)
         by_distance = np.argsort(distances, axis=1, kind="stable")
         order = np.take_along_axis(by_id, by_distance, axis=1)
-        return cls(np.take_along_axis(ids, order, axis=1), np.take_along_axis(distances, by_distance, axis=1), self_found)
+        return cls(
+            np.take_along_axis(ids, order, axis=1), np.take_along_axis(distances, by_distance, axis=1), self_found
+        )
