@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neighborhood_drift import Neighbors
+from neighborhood_drift.checks import InputError
 from neighborhood_drift.exact import exact_neighbors
 from neighborhood_drift.lid import lid, lid_bias, lid_curve, lid_harmonic_mean, lid_mean
 
@@ -82,3 +83,14 @@ def test_every_column_of_the_curve_is_the_naive_estimate(distances):
 
 def test_means_leave_nan_out():
     assert np.isnan(lid_mean([np.nan])) and np.isnan(lid_harmonic_mean([]))
+
+
+@pytest.mark.parametrize("k", [2, 1, 2.5])
+def test_the_bias_needs_three_neighbors(k):
+    with pytest.raises(InputError, match="whole number of at least 3"):
+        lid_bias(k)
+
+
+def test_a_curve_needs_rows():
+    with pytest.raises(InputError, match="must be 2-d"):
+        lid_curve([1.0, 2.0])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from neighborhood_drift import Neighbors
 from neighborhood_drift.checks import InputError
 from neighborhood_drift.exact import distances_to, exact_neighbors
+from neighborhood_drift.lid import lid
 from neighborhood_drift.metrics import (
     barycenter_shift,
     drift,
@@ -190,6 +191,23 @@ def test_rotation_changes_nothing():
     )
 
 
+def test_any_rotation_changes_nothing_beyond_rounding():
+    base = points(11, 60, 8)
+    rotation, _ = np.linalg.qr(np.random.default_rng(12).normal(size=(8, 8)))
+    turned = (base.astype(np.float64) @ rotation).astype(np.float32)
+    exact = exact_neighbors(base, k=20)
+    returned = {20: damaged(base, exact, 1)}
+    # The turned points are rounded to float32, by up to 2^-24 of each coordinate. These distances are of the size of
+    # the coordinates, so values built of them move by some 2^-24; LID, from differences of logarithms, by up to 1.3e-6
+    # as measured. The tolerance is 2^-24 times 80.
+    pd.testing.assert_frame_equal(
+        drift(base, exact, returned),
+        drift(turned, exact_neighbors(turned, k=20), returned),
+        rtol=5e-6,
+        atol=5e-6,
+    )
+
+
 def test_renaming_the_points_changes_nothing_but_their_names():
     base = points(4, 60)
     order = np.random.default_rng(5).permutation(60)
@@ -252,6 +270,9 @@ def test_cosine_barycenters_are_those_of_unit_vectors():
         ({"rows": [0, 1]}, "2 queries"),
         ({"rows": [40] * 40}, "ids 0 to 39"),
         ({"queries": np.ones((40, 5)), "rows": [0]}, "not both"),
+        ({"queries": np.zeros((40, 5)), "metric": "cosine"}, "queries holds 40 vectors of zeros"),
+        ({"approx_by_k": {}}, "approx_by_k is empty"),
+        ({"approx_by_k": {"a": None, 1: None}}, "k is 'a'"),
     ],
 )
 def test_bad_input_is_refused_in_a_sentence(changes, message):
@@ -266,3 +287,34 @@ def test_lists_of_two_shapes_are_refused():
     for metric in (overlap, tie_aware_recall):
         with pytest.raises(InputError, match="both must be one"):
             metric(a, b)
+
+
+def test_every_list_is_checked_before_any_is_measured(monkeypatch):
+    base = points()
+    exact = exact_neighbors(base, k=4)
+    monkeypatch.setattr("neighborhood_drift.metrics._measured", None)
+    with pytest.raises(InputError, match="k is 9"):
+        drift(base, exact, {4: exact, 9: None})
+
+
+@pytest.mark.parametrize("rtol", [-1e-9, np.nan, np.inf])
+def test_a_tolerance_that_is_none_is_refused(rtol):
+    nb = Neighbors([[1]], [[1.0]])
+    with pytest.raises(InputError, match="rtol is"):
+        tie_aware_recall(nb, nb, rtol)
+    assert tie_aware_recall(nb, nb, 0) == 1
+
+
+def test_lists_of_no_neighbors_have_no_values():
+    empty = Neighbors(np.empty((2, 0), int), np.empty((2, 0)))
+    for values in (kth_distance(empty), mean_distance(empty), lid(empty)):
+        assert values.shape == (2,) and np.isnan(values).all()
+    for metric in (overlap, tie_aware_recall):
+        assert np.isnan(metric(empty, empty)).all()
+
+
+@pytest.mark.parametrize("make", [Neighbors, Neighbors.sorted])
+@pytest.mark.parametrize("ids", [[[1.5]], [[1.0]], [[True]]])
+def test_ids_that_are_no_row_numbers_are_refused(make, ids):
+    with pytest.raises(InputError, match="they must be integers"):
+        make(ids, [[1.0]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .checks import InputError, whole_number
 from .neighbors import Neighbors
 
 
@@ -20,12 +21,20 @@ def lid_curve(distances) -> np.ndarray:
     (q, k) float64
         Column j holds the estimate from the first j + 1 slots; see `lid`.
 
+    Raises
+    ------
+    InputError
+        If ``distances`` is not 2-d.
+
     Examples
     --------
     >>> lid_curve([[0.0, 1.0, 2.0, 4.0]]).round(3)
     array([[  nan,   nan, 1.443, 0.962]])
     """
-    logs, usable = _logs(np.asarray(distances, dtype=np.float64))
+    distances = np.asarray(distances, dtype=np.float64)
+    if distances.ndim != 2:
+        raise InputError(f"distances have shape {distances.shape}; they must be 2-d, one row a query.")
+    logs, usable = _logs(distances)
     return _estimate(np.cumsum(usable, axis=1), np.cumsum(logs, axis=1), np.maximum.accumulate(logs, axis=1))
 
 
@@ -55,18 +64,19 @@ def lid(nb: Neighbors) -> np.ndarray:
     array([0.962])
     """
     logs, usable = _logs(nb.distances)
-    return _estimate(usable.sum(axis=1), logs.sum(axis=1), logs.max(axis=1))
+    return _estimate(usable.sum(axis=1), logs.sum(axis=1), logs.max(axis=1, initial=0.0))
 
 
 def lid_bias(k: int) -> float:
     """Return the factor (k - 1) / (k - 2) by which the mean of `lid` over queries exceeds the true dimension.
 
     It holds where distances within r_k follow a power law exactly, for k of at least 3 (Levina and Bickel 2004,
-    section 3.1).
+    section 3.1); at k = 2 the mean is infinite, and a smaller or broken k is an `InputError`.
 
     >>> lid_bias(10)
     1.125
     """
+    k = whole_number(k, "k", 3)
     return (k - 1) / (k - 2)
 
 

@@ -49,7 +49,8 @@ def tie_aware_recall(exact: Neighbors, approx: Neighbors, rtol: float = 1e-6) ->
     exact, approx : Neighbors
         Lists of the same queries, both (q, k), with distances by the same arithmetic.
     rtol : float, default 1e-6
-        Relative tolerance; large enough for float32 distances, far below a neighbor's worth of distance.
+        Relative tolerance, finite and at least 0; 1e-6 is large enough for float32 distances, and far below a
+        neighbor's worth of distance.
 
     Returns
     -------
@@ -61,7 +62,7 @@ def tie_aware_recall(exact: Neighbors, approx: Neighbors, rtol: float = 1e-6) ->
     Raises
     ------
     InputError
-        If the two have different shapes.
+        If the two have different shapes, or ``rtol`` is negative or not finite.
 
     Notes
     -----
@@ -74,6 +75,8 @@ def tie_aware_recall(exact: Neighbors, approx: Neighbors, rtol: float = 1e-6) ->
     >>> tie_aware_recall(exact, Neighbors([[1, 3]], [[1.0, 2.0]]))
     array([1.])
     """
+    if not 0 <= rtol < np.inf:
+        raise InputError(f"rtol is {rtol}; it must be a finite number of at least 0.")
     return _tie_aware_recall(exact, approx, _ranks(exact, approx), rtol)
 
 
@@ -94,6 +97,8 @@ def kth_distance(nb: Neighbors) -> np.ndarray:
     array([2.])
     """
     found = nb.found
+    if not nb.k:
+        return np.full(len(found), np.nan)
     last = np.take_along_axis(nb.distances, np.maximum(found - 1, 0)[:, None], axis=1)[:, 0]
     return np.where(found > 0, last, np.nan)
 
@@ -175,8 +180,8 @@ def drift(base, exact: Neighbors, approx_by_k: dict, *, queries=None, rows=None,
     Raises
     ------
     InputError
-        If the lists do not belong to the same queries, ``exact`` is shorter than a k, or an id is not a row of the
-        base.
+        If there are no lists, the lists do not belong to the same queries, ``exact`` is shorter than a k, an id is not
+        a row of the base, or a vector is of zeros (``metric="cosine"``).
 
     Notes
     -----
@@ -195,17 +200,15 @@ def drift(base, exact: Neighbors, approx_by_k: dict, *, queries=None, rows=None,
     """
     one_of(metric, METRICS, "metric")
     base = vectors(base, "base", metric=metric)
-    asked, names = _asked(base, len(exact.ids), queries, rows)
+    asked, names = _asked(base, len(exact.ids), queries, rows, metric)
+    _check_lists(exact, approx_by_k)
     checked_ids(exact.ids, len(exact.ids), len(base))
     factors, asked_factors = scales(base, metric), scales(asked, metric)
     exact_lid = lid_curve(exact.distances)
     tables = []
     for k in sorted(approx_by_k):
-        returned = approx_by_k[k]
-        whole_number(k, "k", 1, exact.k)
-        if returned.ids.shape != (len(exact.ids), k):
-            raise InputError(f"the lists for k = {k} have shape {returned.ids.shape}; needed is {(len(exact.ids), k)}.")
-        truth, returned = exact.first(k), _measured(base, factors, asked, asked_factors, exact, returned, metric)
+        truth = exact.first(k)
+        returned = _measured(base, factors, asked, asked_factors, exact, approx_by_k[k], metric)
         found = _ranks(truth, returned)
         table = {"k": k, "query": names, "overlap": _overlap(truth, found)}
         table["tie_aware_recall"] = _tie_aware_recall(truth, returned, found)
@@ -222,12 +225,21 @@ def drift(base, exact: Neighbors, approx_by_k: dict, *, queries=None, rows=None,
     return pd.concat(tables, ignore_index=True)
 
 
-def _asked(base, count, queries, rows):
+def _check_lists(exact, approx_by_k):
+    if not approx_by_k:
+        raise InputError("approx_by_k is empty; it must hold the lists of at least one k.")
+    for k, returned in approx_by_k.items():
+        whole_number(k, "k", 1, exact.k)
+        if returned.ids.shape != (len(exact.ids), k):
+            raise InputError(f"the lists for k = {k} have shape {returned.ids.shape}; needed is {(len(exact.ids), k)}.")
+
+
+def _asked(base, count, queries, rows, metric):
     """The query vectors and their names in the table."""
     if queries is not None:
         if rows is not None:
             raise InputError("give queries (vectors) or rows (points of the base), not both.")
-        queries = vectors(queries, "queries", dimension=base.shape[1])
+        queries = vectors(queries, "queries", metric=metric, dimension=base.shape[1])
         names = np.arange(len(queries))
     else:
         names = (
