@@ -46,6 +46,12 @@ def test_unknown_values_are_left_out_and_counted():
     assert tidy[["mean", "low", "high"]].iloc[1].isna().all()
 
 
+def test_infinite_values_are_missing_in_the_mean_as_in_the_interval():
+    infinite, unknown = (table({10: [1.0, gap, 3.0, -gap], 20: [1.0] * 4}) for gap in (np.inf, np.nan))
+    pd.testing.assert_frame_equal(summarize(infinite), summarize(unknown))
+    assert onset(infinite, 1.5) == onset(unknown, 1.5)
+
+
 def test_more_groups_than_k():
     one = table({10: [1.0, 0.5], 20: [0.5, 0.5]})
     both = pd.concat([one.assign(engine="a"), one.assign(engine="b")])

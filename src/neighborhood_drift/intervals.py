@@ -47,7 +47,7 @@ def bootstrap_means(values, *, resamples: int = 1000, seed: int = 0) -> np.ndarr
     Parameters
     ----------
     values : (q, m) floats
-        One row a query; nan is left out of a column's mean.
+        One row a query; what is not finite (nan, infinite) is missing and left out of a column's mean.
     resamples : int, default 1000
     seed : int, default 0
 
@@ -116,8 +116,8 @@ def summarize(
     Returns
     -------
     DataFrame
-        Columns ``*by``, metric, mean, low, high, missing (share of queries whose value is nan; those are left out
-        of the rest). One row a group and metric.
+        Columns ``*by``, metric, mean, low, high, missing (share of queries whose value is not finite; those are left
+        out of the rest). One row a group and metric.
 
     Raises
     ------
@@ -157,7 +157,8 @@ def onset(
     Parameters
     ----------
     table : DataFrame
-        A drift table (columns k, query and ``column``) of one engine, seed and ef: one row a k and query.
+        A drift table (columns k, query and ``column``) of one engine, seed and ef: one row a k and query. Values that
+        are not finite are missing and left out.
     threshold : float
     column : str, default "overlap"
     ci, seed, resamples
@@ -209,13 +210,17 @@ def mean_over_seeds(values, ci: float = 0.95) -> tuple[float, float, float]:
 
 
 def wide_table(table: pd.DataFrame, by: list[str], columns: list[str]) -> pd.DataFrame:
-    """One row a query, one column a metric and group, so that a resample of rows is a resample of queries."""
+    """One row a query, one column a metric and group, so that a resample of rows is a resample of queries.
+
+    What is not finite is missing, and nan here: means of the table leave out what `bootstrap_means` leaves out.
+    """
     lacking = [name for name in ["query", *by, *columns] if name not in table]
     if lacking:
         raise InputError(f"the table lacks {', '.join(lacking)}; it has {', '.join(map(str, table.columns))}.")
     if table.duplicated(["query", *by]).any():
         raise InputError(f"the table holds a query more than once for one {', '.join(by)}; group by more columns.")
     wide = table.set_index([*by, "query"])[columns].rename_axis("metric", axis="columns").unstack(by)  # noqa: PD010
+    wide = wide.where(np.isfinite(wide))
     return wide.sort_index(axis="columns", level=by, sort_remaining=False)
 
 
