@@ -1,6 +1,8 @@
 """One contract, run against every engine; then what is particular to one library."""
 
+import errno
 import json
+import os
 import re
 import sys
 
@@ -363,6 +365,34 @@ def test_a_wrong_value_is_named_before_any_index_is_built(wrong, sentence, point
         monkeypatch.setattr(engine, "build", None)
     with pytest.raises(InputError, match=sentence):
         build_indexes([{"name": "hnswlib"}, {"name": "faiss-hnsw"}, wrong], points, workers=1, progress=False)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+class TestFullDisk:
+    def test_is_the_systems_error_and_leaves_nothing(self, name, points, tmp_path, monkeypatch):
+        index, write = build_index(name, points), ENGINES[name]._write
+        monkeypatch.setattr(ENGINES[name], "_write", lambda self, path: write(self, Full(path)))
+        with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)) as caught:
+            index.save(tmp_path / "kept.index")
+        assert caught.value.errno == errno.ENOSPC and not list(tmp_path.iterdir())
+
+    def test_is_not_what_another_failure_is_taken_for(self, name, points, tmp_path, monkeypatch):
+        def write(self, path):
+            raise RuntimeError("a bug")
+
+        monkeypatch.setattr(ENGINES[name], "_write", write)
+        with pytest.raises(RuntimeError, match="a bug"):
+            build_index(name, points).save(tmp_path / "kept.index")
+
+
+class Full:
+    """A path whose file takes no byte: the device that is always full."""
+
+    def __init__(self, path):
+        self.stat = path.stat
+
+    def __str__(self):
+        return "/dev/full"
 
 
 def test_checksum_knows_shape_and_type():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib
 import os
@@ -12,6 +13,8 @@ from pathlib import Path
 import numpy as np
 
 PART = ".part-"  # how the names of files begin that are still being written
+# The disk is full, over its quota, read-only, or closed to us.
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 @contextmanager
@@ -40,6 +43,24 @@ def replacing(path):
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def disk_errors(path):
+    """Raise the system's own error where a library only repeats its words: a `RuntimeError` for a disk that refuses.
+
+    >>> with disk_errors("a.index"):
+    ...     raise RuntimeError("write error: No space left on device")
+    Traceback (most recent call last):
+    OSError: [Errno 28] No space left on device: 'a.index'
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        for number in DISK:
+            if os.strerror(number) in str(error):
+                raise OSError(number, os.strerror(number), str(path)) from error
+        raise
 
 
 def clear_parts(folder) -> None:

@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..checks import METRICS, InputError, one_of, vectors, whole_number
-from ..files import checksum, code_digest, replacing, sha256, write_text
+from ..files import checksum, code_digest, disk_errors, replacing, sha256, write_text
 from ..neighbors import MISSING, Neighbors
 
 DEFAULT_EF = 50
@@ -60,7 +60,8 @@ class Index(ABC):
         Hexadecimal digest of everything the index was made from: base, engine, code, parameters.
     distance_computations : int or None
         Distances evaluated by the last search, over all its queries; None where the library does not count.
-        HNSW: the links followed on all levels; the one distance to the entry point is not in FAISS's count.
+        HNSW: the links followed on all levels; the one distance to the entry point is not in FAISS's count. FAISS
+        counts in one place for the whole process, so HNSW searches that run at once, in threads, mix their counts.
     search_seconds : float or None
         Wall time the library took for the last search.
     """
@@ -182,9 +183,12 @@ class Index(ABC):
         raise InputError(f"{self.engine} is not a graph; engines with one are faiss-hnsw and hnswlib.")
 
     def save(self, path) -> Path:
-        """Write the library's own file to ``path`` and what it is to ``path`` + ".json"; each whole or not at all."""
+        """Write the library's own file to ``path`` and what it is to ``path`` + ".json"; each whole or not at all.
+
+        Raises `OSError` where the disk is full, over its quota, read-only or closed to us.
+        """
         path = Path(path)
-        with replacing(path) as part:
+        with replacing(path) as part, disk_errors(path):
             self._write(part)
             digest = sha256(part)
         about = {**self._about, "engine": self.engine, "ef": self.ef, "threads": self.threads, "sha256": digest}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from importlib.metadata import version
 from typing import ClassVar
 
@@ -133,6 +135,9 @@ class HnswlibIndex(Index):
 
     def _write(self, path):
         self.native.save_index(str(path))
+        # hnswlib does not look whether its writes succeeded
+        if path.stat().st_size != self.native.index_file_size():
+            raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)} (hnswlib wrote a part of its file)", str(path))
 
     @classmethod
     def _read(cls, path, about):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from pathlib import Path
@@ -12,14 +11,12 @@ import typer
 from typer.core import TyperGroup
 
 from ..checks import InputError
+from ..files import DISK
 from . import render as rendering
 from . import run as running
 from .embed import embed
 from .parameters import ParameterSet, default_out, parse_given, read_set
 from .project import Project, StudyError, find_root
-
-# The disk is full, over its quota, read-only, or closed to us.
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 class Commands(TyperGroup):
