@@ -211,6 +211,21 @@ def test_published_k_of_failure_is_found_again(successor):
     assert (table["runs"] == 1).all()
     assert (table["one_missing"] <= 5).all()
     assert table["k_over_ef"].between(2, 3.5).all()
+    at_25 = successor[(successor["study"] == "efSearch") & (successor["value"] == 25) & (successor["k"] == 80)]
+    assert table["overlap"].iloc[0] == pytest.approx(at_25["mean_overlap"].mean())
+
+
+def test_facts_list_what_stands_behind_each_failure(successor):
+    facts, table = earlier.fact_values(successor), earlier.abrupt_failure(successor)
+    assert facts["failure_ks"] == "80, 110, 180, 320"
+    assert facts["failure_runs"] == "1, 1, 1, 1"
+    missing = [int(count) for count in facts["failure_missing"].split(", ")]
+    assert missing == (table["one_missing"] + table["left_out"]).tolist()
+
+
+def test_each_verdict_has_its_own_last_word():
+    """The names of the facts that count them are made of it."""
+    assert len({verdict.split()[-1] for verdict in earlier.VERDICTS}) == len(earlier.VERDICTS)
 
 
 def test_exact_means_were_bent(successor):
@@ -252,5 +267,5 @@ def test_every_claim_gets_a_known_verdict_with_numbers(seed, successor, ours):
     assert table["evidence"].str.contains(r"\d").all()
     assert not table["evidence"].str.contains("nan").any()
     verdict = table.set_index("claim")["verdict"]
-    assert verdict["HNSW search fails when k exceeds a fixed efSearch"] == "one library's stopping rule"
-    assert verdict["The exact mean distance, drawn beside each setting, is the reference"] == "artefact of the ruler"
+    assert verdict["HNSW search fails when k exceeds a fixed efSearch"] == "holds where effort stays at efSearch"
+    assert verdict["The exact mean distance, drawn beside each setting, is the reference"] == "artefact of the measure"

@@ -37,6 +37,25 @@ def test_curves_that_depend_on_the_ratio_alone_collapse():
     table = effort.collapse(effort.means(sweeps)).set_index("k_over_ef")
     assert table["efforts"].to_dict() == {1.0: 2, 2.0: 3, 4.0: 2}
     assert table["spread"].max() == pytest.approx(0, abs=1e-12)
+    assert table["largest_ef"].to_dict() == {1.0: 100, 2.0: 100, 4.0: 50}
+
+
+def test_the_effort_of_the_highest_overlap_is_named():
+    sweeps = [("efSearch", ef, made({ef: 0.5 + ef / 1000})) for ef in (25, 50, 100)]
+    row = effort.collapse(effort.means(sweeps)).iloc[0]
+    assert (row["highest_ef"], row["lowest"], row["highest"]) == (100, pytest.approx(0.525), pytest.approx(0.6))
+
+
+def test_in_proportion_sets_the_ends_beside_each_other():
+    table = effort.in_proportion(effort.means([("alpha", 0.25, made({10: 0.7, 50: 0.8, 500: 0.9}))]))
+    assert table.columns.tolist() == ["alpha", "k = 10", "k = 500", "change"]
+    assert table.iloc[0].tolist() == pytest.approx([0.25, 0.7, 0.9, 0.2])
+
+
+def test_an_error_that_keeps_its_sign_is_one_sided():
+    curves = pd.DataFrame({"ef": [10, 10, 10, 20, 20, 20], "overlap": 0.5})
+    curves["overlap_law"] = [0.6, 0.6, 0.7, 0.4, 0.6, 0.3]
+    assert effort.one_sided(curves).to_dict() == pytest.approx({10: 1.0, 20: 2 / 3})
 
 
 def test_law_curves_are_exact_for_a_planted_law():
@@ -51,10 +70,12 @@ def test_law_curves_are_exact_for_a_planted_law():
 
 
 def test_facts_name_each_setting():
-    means = effort.means([("efSearch", 25, made({10: 0.9})), ("alpha", 0.5, made({10: 0.8}, missing=0.2))])
-    assert effort.fact_values(means, 10) == {
+    alpha = ("alpha", 0.5, made({5: 0.7, 10: 0.8}, missing=0.2))
+    means = effort.means([("efSearch", 25, made({5: 0.95, 10: 0.9})), alpha])
+    assert effort.fact_values(means, 10, k_min=5) == {
         "overlap_ef25": "0.900",
         "padded_ef25": "0.0 %",
+        "overlap_alpha0_5_kmin": "0.700",
         "overlap_alpha0_5": "0.800",
         "padded_alpha0_5": "100.0 %",
     }

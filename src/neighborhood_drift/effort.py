@@ -52,14 +52,44 @@ def collapse(table: pd.DataFrame, study: str = "efSearch") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row each k / ef that at least two efforts share: k_over_ef, efforts (how many), lowest and highest
-        overlap, spread (their difference).
+        One row each k / ef that at least two efforts share: k_over_ef, efforts (how many), largest_ef (the largest of
+        them), highest_ef (that of the highest overlap), lowest and highest overlap, spread (their difference).
     """
     rows = table[table["study"] == study]
     ratio = (rows["k"] / rows["value"]).round(6).rename("k_over_ef")
-    grouped = rows.groupby(ratio)["overlap"].agg(efforts="size", lowest="min", highest="max").reset_index()
-    grouped = grouped[grouped["efforts"] > 1].reset_index(drop=True)
-    return grouped.assign(spread=grouped["highest"] - grouped["lowest"])
+    overlap = rows.set_index("value").groupby(ratio.to_numpy())["overlap"]
+    table = pd.DataFrame(
+        {
+            "efforts": overlap.size(),
+            "largest_ef": rows.groupby(ratio)["value"].max().astype(int),
+            "highest_ef": overlap.idxmax().astype(int),
+            "lowest": overlap.min(),
+            "highest": overlap.max(),
+        }
+    )
+    table = table[table["efforts"] > 1].rename_axis("k_over_ef").reset_index()
+    return table.assign(spread=table["highest"] - table["lowest"])
+
+
+def in_proportion(table: pd.DataFrame) -> pd.DataFrame:
+    """Overlap at the smallest and at the largest k with ef in proportion to k.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From :func:`means`: the study "alpha".
+
+    Returns
+    -------
+    DataFrame
+        One row a factor: alpha, the overlap at the smallest and at the largest k (named ``k = ...``), and change (the
+        second minus the first).
+    """
+    rows = table[table["study"] == "alpha"].pivot_table(index="value", columns="k", values="overlap")
+    ends = rows[[rows.columns.min(), rows.columns.max()]]
+    change = ends.iloc[:, 1] - ends.iloc[:, 0]
+    ends.columns = [f"k = {k}" for k in ends.columns]
+    return ends.assign(change=change).rename_axis("alpha").reset_index()
 
 
 def law_curves(law: Law, p_by_ef: dict, fitted) -> pd.DataFrame:
@@ -82,6 +112,25 @@ def law_curves(law: Law, p_by_ef: dict, fitted) -> pd.DataFrame:
         use = "fitted" if ef in fitted else "predicted"
         tables.append(pd.DataFrame({"ef": ef, "use": use, "rank": range(1, len(p) + 1), **columns}))
     return pd.concat(tables, ignore_index=True)
+
+
+def one_sided(curves: pd.DataFrame) -> pd.Series:
+    """Share of all k at which the law's overlap is on the same side of the measured one, for each effort.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        From :func:`law_curves`.
+
+    Returns
+    -------
+    Series
+        Indexed by ef: the larger of the shares above and below; near 1 where the error keeps its sign, near 0.5
+        where it changes at random.
+    """
+    error = curves["overlap_law"] - curves["overlap"]
+    above, below = ((side * error > 0).groupby(curves["ef"]).mean() for side in (1, -1))
+    return above.combine(below, max)
 
 
 def law_by_seed(seeds, laws, visited, fitted) -> pd.DataFrame:
@@ -109,18 +158,23 @@ def law_by_seed(seeds, laws, visited, fitted) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def fact_values(table: pd.DataFrame, k: int) -> dict[str, str]:
+def fact_values(table: pd.DataFrame, k: int, k_min: int) -> dict[str, str]:
     """Facts for the paper from :func:`means` at one k: overlap and padded queries of each setting.
+
+    With ef in proportion to k, the overlap at ``k_min`` as well.
 
     Returns
     -------
     dict
-        overlap_ef25, padded_ef25, overlap_efc200, overlap_alpha0_5, ..., formatted.
+        overlap_ef25, padded_ef25, overlap_efc200, overlap_alpha0_5, overlap_alpha0_5_kmin, ..., formatted.
     """
     short = {"efSearch": "ef", "efConstruction": "efc", "alpha": "alpha"}
     values = {}
-    for row in table[(table["k"] == k) & table["study"].isin(short)].itertuples():
+    for row in table[table["study"].isin(short)].itertuples():
         value = str(row.value).replace(".", "_") if row.study == "alpha" else int(row.value)
         name = f"{short[row.study]}{value}"
-        values |= {f"overlap_{name}": fixed(row.overlap), f"padded_{name}": percent(row.padded)}
+        if row.k == k:
+            values |= {f"overlap_{name}": fixed(row.overlap), f"padded_{name}": percent(row.padded)}
+        if row.k == k_min and row.study == "alpha":
+            values[f"overlap_{name}_kmin"] = fixed(row.overlap)
     return values

@@ -17,6 +17,7 @@ from .metrics import overlap
 from .neighbors import Neighbors
 
 MIB = 2**20
+PRODUCT_LARGEST = 10_000  # points whose product with themselves is timed: it fills 400 MB
 
 
 def naive_loop(base, k: int) -> np.ndarray:
@@ -117,9 +118,7 @@ def costs(base, sizes, *, k: int, metric: str = "l2", naive_largest: int, repeat
             part = points[:n]
             mib = _peak(search, part, k) + (part.nbytes / MIB if search is library else 0)
             for repeat in range(repeats):
-                start = perf_counter()
-                search(part, k)
-                seconds = perf_counter() - start
+                seconds = _seconds(lambda search=search, part=part: search(part, k))
                 rows.append({"route": name, "n": n, "repeat": repeat, "seconds": seconds, "mib": mib})
     return pd.DataFrame(rows)
 
@@ -130,8 +129,8 @@ def exponents(table: pd.DataFrame, ci: float = 0.95) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns route, largest_n, seconds and mib (at the largest n), time_exponent, time_low, time_high (Student's t
-        interval), memory_exponent. nan where a route has fewer than two sizes.
+        Columns route, sizes (how many the fit rests on), largest_n, seconds and mib (at the largest n), time_exponent,
+        time_low, time_high (Student's t interval), memory_exponent. nan where a route has fewer than two sizes.
 
     Examples
     --------
@@ -143,10 +142,10 @@ def exponents(table: pd.DataFrame, ci: float = 0.95) -> pd.DataFrame:
     rows = []
     for route, part in table.groupby("route", sort=False):
         largest = part[part["n"] == part["n"].max()]
-        row = {"route": route, "largest_n": largest["n"].iloc[0], "seconds": largest["seconds"].min()}
-        row["mib"] = largest["mib"].iloc[0]
+        row = {"route": route, "sizes": part["n"].nunique(), "largest_n": largest["n"].iloc[0]}
+        row |= {"seconds": largest["seconds"].min(), "mib": largest["mib"].iloc[0]}
         time = memory = error = np.nan
-        if len(part["n"].unique()) > 1:
+        if row["sizes"] > 1:
             logs = np.log(part["n"])
             fit = stats.linregress(logs, np.log(part["seconds"]))
             time, memory = fit.slope, stats.linregress(logs, np.log(part["mib"])).slope
@@ -156,23 +155,29 @@ def exponents(table: pd.DataFrame, ci: float = 0.95) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def search_cost(base, *, k: int, metric: str = "l2") -> dict:
-    """Time and memory of one leave-one-out search of the whole base by the blocked product.
+def search_cost(base, *, k: int, metric: str = "l2", repeats: int = 3) -> dict:
+    """Time and memory of a leave-one-out search of the whole base by the blocked product.
 
     Returns
     -------
     dict
-        ``seconds`` (wall time), ``mib`` (as in `costs`), ``ratio`` to the time of the bare float32 product
-        ``base @ base.T``, taken a block of rows at a time as well, so that it fits wherever the search does.
+        ``seconds`` (wall time), ``mib`` (as in `costs`), ``ratio`` to the time of ``base @ base.T`` in float32, a product
+        of which NumPy computes one half and mirrors it. The ratio is taken on the first 10,000 points at most, where
+        the product fits anywhere: the fastest of ``repeats`` runs of each, run in turns.
     """
     mib = _peak(lambda points, k: exact_neighbors(points, k=k, metric=metric), base, k)
-    start = perf_counter()
-    exact_neighbors(base, k=k, metric=metric)
-    seconds = perf_counter() - start
-    start = perf_counter()
-    for row in range(0, len(base), 1024):
-        base[row : row + 1024] @ base.T
-    return {"seconds": seconds, "mib": mib, "ratio": seconds / (perf_counter() - start)}
+    part = base[:PRODUCT_LARGEST]
+    searches, products = [], []
+    for _ in range(repeats):
+        searches.append(_seconds(lambda: exact_neighbors(part, k=k, metric=metric)))
+        products.append(_seconds(lambda: part @ part.T))
+    whole = min(searches) if len(part) == len(base) else _seconds(lambda: exact_neighbors(base, k=k, metric=metric))
+    return {"seconds": whole, "mib": mib, "ratio": min(searches) / min(products)}
+
+
+def machine_memory() -> int:
+    """Memory of this machine, in bytes."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def largest_matrix(memory: int | None = None, value_bytes: int = 4) -> int:
@@ -181,9 +186,7 @@ def largest_matrix(memory: int | None = None, value_bytes: int = 4) -> int:
     >>> largest_matrix(memory=400, value_bytes=4)
     10
     """
-    if memory is None:
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return int(np.sqrt(memory // value_bytes))
+    return int(np.sqrt((machine_memory() if memory is None else memory) // value_bytes))
 
 
 def float32_errors(base, rows, exact: Neighbors, ks, *, metric: str = "l2") -> tuple[pd.DataFrame, dict]:
@@ -280,6 +283,12 @@ def _changes(true, ids):
         "changed_set": float((kept < k).mean()),
         "changed_neighbors": float((k - kept).mean()),
     }
+
+
+def _seconds(run) -> float:
+    start = perf_counter()
+    run()
+    return perf_counter() - start
 
 
 def _peak(search, points, k):

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..checks import InputError, one_of
 from ..datasets import bundled_folder
-from ..facts import fixed
+from ..facts import fixed, interval
 from .then import PAD
 
 FILES = {"seed": "seed-k-sweep.csv", "successor": "successor-runs.csv"}
@@ -97,13 +97,14 @@ def abrupt_failure(successor: pd.DataFrame, ratio: float = 10.0) -> pd.DataFrame
     Returns
     -------
     DataFrame
-        One row a setting of efSearch: value, k, k_over_ef, runs (of all runs, those with a pad at that k),
-        one_missing and left_out summed over the runs, queries (asked, over all runs).
+        One row a setting of efSearch: value, k, k_over_ef, overlap (published, mean over all runs), runs (of all
+        runs, those with a pad at that k), one_missing and left_out summed over the runs, queries (asked, over all
+        runs).
     """
     sweep = successor[successor["study"] == "efSearch"]
     means = sweep.groupby(["value", "k"], as_index=False)[["mean_exact_dist", "mean_ann_dist"]].mean()
     failed = means[means["mean_ann_dist"] > ratio * means["mean_exact_dist"]]
-    counts = pads(sweep)
+    counts, overlap = pads(sweep), sweep.groupby(["value", "k"])["mean_overlap"].mean()
     rows = []
     for ef, k in failed.groupby("value")["k"].min().items():
         here = counts[(counts["value"] == ef) & (counts["k"] == k)]
@@ -112,6 +113,7 @@ def abrupt_failure(successor: pd.DataFrame, ratio: float = 10.0) -> pd.DataFrame
                 "value": ef,
                 "k": int(k),
                 "k_over_ef": k / ef,
+                "overlap": float(overlap[ef, k]),
                 "runs": len(here),
                 "one_missing": int(here["one_missing"].sum()),
                 "left_out": int(here["left_out"].sum()),
@@ -180,12 +182,19 @@ def construction(successor: pd.DataFrame) -> pd.DataFrame:
 
 
 def fact_values(successor: pd.DataFrame) -> dict:
-    """Facts for the paper from the second study's published table alone."""
+    """Facts for the paper from the second study's published table alone.
+
+    Lists of numbers (failure_ks, failure_queries, failure_missing, failure_runs) are in the order of efSearch;
+    failure_queries lacked exactly one neighbor, failure_missing one or more.
+    """
     failure, first = abrupt_failure(successor), first_pads(successor)
     bent = bent_exact(successor).set_index(["study", "value", "k"])["exact"]
     return {
         "failure_ks": ", ".join(map(str, failure["k"])),
         "failure_queries": ", ".join(map(str, failure["one_missing"])),
+        "failure_missing": ", ".join(map(str, failure["one_missing"] + failure["left_out"])),
+        "failure_runs": ", ".join(map(str, failure["runs"])),
+        "failure_overlap": interval(failure["overlap"].min(), failure["overlap"].max()),
         "failure_asked": int(failure["queries"].iloc[0]),
         "readings": len(first),
         "residual": fixed(first["residual"].max()),

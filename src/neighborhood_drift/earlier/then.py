@@ -50,7 +50,7 @@ def flat_search(base, queries, k: int) -> Raw:
 
 
 def hnsw_search(index, queries, k: int, ef: int) -> Raw:
-    """Neighbors by the FAISS graph inside one of our indexes, unchanged: default stopping rule, pads left in.
+    """Neighbors by the FAISS graph inside one of our indexes, unchanged: effort stays at efSearch, pads left in.
 
     Distances are summed over (x - y)^2 directly, so that a query's distance to itself is exactly 0.
 

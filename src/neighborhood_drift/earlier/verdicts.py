@@ -6,13 +6,14 @@ import pandas as pd
 
 from ..checks import one_of
 from ..facts import fixed, number
+from ..summaries import label
 from .published import abrupt_failure, alpha_index, bent_exact, construction, first_pads
 
-HOLDS, PART, RULER = "holds", "holds in part", "artefact of the ruler"
-RULE, UNSUPPORTED = "one library's stopping rule", "not supported"
-VERDICTS = (HOLDS, PART, RULER, RULE, UNSUPPORTED)
+HOLDS, PART, MEASURE = "holds", "holds in part", "artefact of the measure"
+EFFORT, UNSUPPORTED = "holds where effort stays at efSearch", "not supported"
+VERDICTS = (HOLDS, PART, MEASURE, EFFORT, UNSUPPORTED)
 
-FIRST, SECOND = "Cooper 2025", "Cooper & Busch 2026"
+FIRST, SECOND = "2025", "2026"  # Cooper; Cooper and Busch
 NEAR = 0.98  # mean overlap from which lists are called nearly identical here; the studies gave no number
 
 
@@ -31,8 +32,8 @@ def _at(table, column, k, **where) -> float:
 def _close_below(seed, means, **_):
     at = {k: _at(seed, "mean_overlap", k) for k in (50, 90)}
     falls = bool((seed["mean_overlap"].diff().dropna() < 0).all())
-    evidence = f"their overlap is {fixed(at[50])} at k = 50 and {fixed(at[90])} at k = 90" + (
-        "; it falls at every step from the first k on, and nothing marks a threshold" if falls else ""
+    evidence = f"theirs: {fixed(at[50])} at k = 50, {fixed(at[90])} at k = 90" + (
+        "; overlap falls at every step of k, without a threshold" if falls else ""
     )
     return evidence, HOLDS if at[90] >= NEAR else PART if at[50] >= NEAR else UNSUPPORTED
 
@@ -42,9 +43,9 @@ def _declines(seed, means, **_):
     beyond = ours[ours["k"] >= 50]
     smooth = bool((beyond["overlap"].diff().dropna() <= 0).all())
     evidence = (
-        f"theirs: from {fixed(_at(seed, 'mean_overlap', 90))} at k = 90 to {fixed(_at(seed, 'mean_overlap', 250))} at "
-        f"k = 250; here, FAISS's default stopping rule: from {fixed(beyond['overlap'].iloc[0])} at "
-        f"k = {beyond['k'].iloc[0]} to {fixed(beyond['overlap'].iloc[-1])} at k = {beyond['k'].iloc[-1]}"
+        f"theirs: {fixed(_at(seed, 'mean_overlap', 90))} at k = 90, {fixed(_at(seed, 'mean_overlap', 250))} at k = 250"
+        f"; here, FAISS's default: {fixed(beyond['overlap'].iloc[0])} at k = {beyond['k'].iloc[0]}, "
+        f"{fixed(beyond['overlap'].iloc[-1])} at k = {beyond['k'].iloc[-1]}"
     )
     return evidence, HOLDS if smooth else PART
 
@@ -53,9 +54,8 @@ def _periphery(seed, means, **_):
     hits = seed["mean_overlap"] * seed["k"]
     p = (hits.diff() / seed["k"].diff()).iloc[-1]
     evidence = (
-        f"their overlaps imply that {fixed(_at(seed, 'mean_overlap', 10))} of the first {seed['k'].iloc[0]} entries "
-        f"were returned (the query among them), but {fixed(p)} of ranks {seed['k'].iloc[-2] + 1} to "
-        f"{seed['k'].iloc[-1]}"
+        f"theirs: {fixed(_at(seed, 'mean_overlap', 10))} of the first {seed['k'].iloc[0]} entries were returned (the "
+        f"query is one), {fixed(p)} of ranks {seed['k'].iloc[-2] + 1} to {seed['k'].iloc[-1]}"
     )
     return evidence, HOLDS if p < _at(seed, "mean_overlap", 10) else UNSUPPORTED
 
@@ -65,9 +65,9 @@ def _distances(seed, means, **_):
     ours = means[(means["study"] == "efSearch") & (means["value"] == 50)].sort_values("k")
     ratio = ours["kth_distance_ratio"]
     evidence = (
-        f"theirs are squared distances, and infinite from k = {infinite.min()} on, where two lists or more ended in a "
-        f"pad; here the k-th distance found is {fixed(ratio.iloc[0])} times the true one at k = {ours['k'].iloc[0]} "
-        f"and {fixed(ratio.iloc[-1])} times at k = {ours['k'].iloc[-1]}"
+        f"theirs: squared, and infinite from k = {infinite.min()} on, where two lists or more end in a pad; here the "
+        f"k-th distance is {fixed(ratio.iloc[0])} times the true one at k = {ours['k'].iloc[0]}, "
+        f"{fixed(ratio.iloc[-1])} times at k = {ours['k'].iloc[-1]}"
     )
     return evidence, HOLDS if ratio.iloc[-1] > ratio.iloc[0] else UNSUPPORTED
 
@@ -76,9 +76,8 @@ def _barycenters(seed, means, **_):
     ours = means[(means["study"] == "efSearch") & (means["value"] == 50)].sort_values("k")["barycenter_shift"]
     theirs = seed["barycenter_shift_mean"]
     evidence = (
-        f"theirs: from {fixed(theirs.iloc[0])} to {fixed(theirs.iloc[-1])} "
-        f"(pads read as the last vector); here, over the mean true distance and without pads: from "
-        f"{fixed(ours.iloc[0])} to {fixed(ours.iloc[-1])}"
+        f"theirs: {fixed(theirs.iloc[0])} to {fixed(theirs.iloc[-1])} (a pad reads as the last vector); here, over the "
+        f"mean true distance and without pads: {fixed(ours.iloc[0])} to {fixed(ours.iloc[-1])}"
     )
     return evidence, HOLDS if ours.iloc[-1] > ours.iloc[0] else UNSUPPORTED
 
@@ -88,21 +87,17 @@ def _lid(seed, means, seed_ours, **_):
     for k in (50, 250):
         row = seed_ours.iloc[(seed_ours["k"] - k).abs().argmin()]
         parts.append(
-            f"at k = {int(row['k'])}, computed as then, {row['gap']:+.3f}, of which {row['self_arithmetic']:+.3f} is "
-            f"the query's own distance and {row['neighbors_lost']:+.3f} neighbors lost, while the right difference is "
-            f"{row['right_lid_diff_mean']:+.3f} of {fixed(row['right_lid_exact_mean'], 2)} (then: "
-            f"{fixed(row['lid_exact_mean'], 2)})"
+            f"at k = {int(row['k'])}, as then, {row['gap']:+.3f} of {fixed(row['lid_exact_mean'], 2)} "
+            f"({row['self_arithmetic']:+.3f} the query's own distance, {row['neighbors_lost']:+.3f} neighbors lost), "
+            f"corrected {row['right_lid_diff_mean']:+.3f} of {fixed(row['right_lid_exact_mean'], 2)}"
         )
     evidence = (
         f"theirs: {seed['lid_diff_mean'].iloc[0]:+.3f} at k = 10, {_at(seed, 'lid_diff_mean', 50):+.3f} at k = 50. "
-        "Here "
-        + "; ".join(parts)
-        + ". The query is at distance 0 in HNSW and at rounding noise in the exact search, so the same exact neighbors "
-        "measured directly show that part too"
+        "Here " + "; ".join(parts) + ". The query is at distance 0 in HNSW and at rounding noise in the exact search"
     )
     inside = seed_ours[seed_ours["k"].between(50, 250)]
     if not (inside["right_lid_diff_mean"] < 0).all():
-        return evidence, RULER
+        return evidence, MEASURE
     drift = (inside["neighbors_lost"] / inside["gap"]).min()
     return evidence, HOLDS if drift > 0.5 else PART
 
@@ -113,8 +108,8 @@ def _within_capacity(successor, **_):
     lowest = overlaps.idxmin()
     ratio = (within["mean_ann_dist"] / within["mean_exact_dist"]).max()
     evidence = (
-        f"their overlap at k < efSearch is {_span(overlaps)} and their mean squared distance at most {fixed(ratio)} "
-        f"times the exact one; overlap is lowest at efSearch = {lowest[0]:.0f}, k = {lowest[1]}"
+        f"theirs at k < efSearch: overlap {_span(overlaps)}, lowest at efSearch = {lowest[0]:.0f}, k = {lowest[1]}; "
+        f"mean squared distance at most {fixed(ratio)} times the exact one"
     )
     return evidence, HOLDS if overlaps.min() >= NEAR else PART
 
@@ -123,29 +118,27 @@ def _capacity(means, **_):
     k = means.loc[means["study"] == "rule", "k"].max()
     default = _at(means, "overlap", k, study="efSearch", value=50)
     others = means[(means["study"] == "rule") & (means["k"] == k)].set_index("engine")["overlap"]
-    shown = ", ".join(f"{name} {fixed(value)}" for name, value in others.items())
+    shown = ", ".join(f"{label(name)} {fixed(value)}" for name, value in others.items())
     at_ef = _at(means, "overlap", 50, study="efSearch", value=50)
     evidence = (
-        f"overlap here at efSearch = 50: {fixed(at_ef)} at k = 50; at k = {k} faiss-hnsw {fixed(default)}, {shown}"
+        f"here at efSearch = 50: {fixed(at_ef)} at k = 50; at k = {k}: {label('faiss-hnsw')} {fixed(default)}, {shown}"
     )
-    return evidence, RULE if others.min() >= min(at_ef, NEAR) > default else PART
+    return evidence, EFFORT if others.min() >= min(at_ef, NEAR) > default else PART
 
 
 def _abrupt(successor, means, **_):
     failure, first = abrupt_failure(successor), first_pads(successor)
     first = first[first["study"] == "efSearch"]
     there = means[(means["study"] == "efSearch") & means["k"].between(2 * means["value"], 3.5 * means["value"])]
-    at_failure = successor[successor["study"] == "efSearch"].merge(failure[["value", "k"]], on=["value", "k"])
-    overlaps = at_failure.groupby("value")["mean_overlap"].mean()
     ks, efs, queries = (", ".join(f"{v:.0f}" for v in failure[name]) for name in ("k", "value", "one_missing"))
     evidence = (
-        f"the k they name are {ks} at efSearch {efs}; there {queries} of {number(failure['queries'].iloc[0])} queries "
-        "had exactly one missing neighbor, each taken as a distance of 3.4e38 (their digits give whole numbers of "
-        f"queries in every run: {first['one_missing'].min()} to {first['one_missing'].max()} of 10,000 at its first "
-        f"such k), while their overlap is {_span(overlaps)}. Over the neighbors found, mean distances here are "
-        f"{_span(there['mean_distance_ratio'])} times the exact ones at k = 2 to 3.5 efSearch"
+        f"theirs: k = {ks} at efSearch {efs}; there {queries} of {number(failure['queries'].iloc[0])} queries lacked "
+        "exactly one neighbor, taken as a squared distance of 3.4e38 (at the first such k of each run: "
+        f"{first['one_missing'].min()} to {first['one_missing'].max()} of 10,000), and overlap is "
+        f"{_span(failure['overlap'])}. Here, over the neighbors found, mean distances at k = 2 to 3.5 efSearch are "
+        f"{_span(there['mean_distance_ratio'])} times the exact ones"
     )
-    return evidence, RULER if there["mean_distance_ratio"].max() < 2 else PART
+    return evidence, MEASURE if there["mean_distance_ratio"].max() < 2 else PART
 
 
 def _exact_curve(successor, **_):
@@ -153,11 +146,11 @@ def _exact_curve(successor, **_):
     bent = bent[(bent["study"] == "efSearch") & (bent["k"] == bent["k"].max())].set_index("value")
     low, high = bent.index.min(), bent.index.max()
     evidence = (
-        f"at k = {bent['k'].iloc[0]} their exact mean is {fixed(bent.loc[low, 'exact'], 1)} at efSearch = {low:.0f} "
-        f"and {fixed(bent.loc[high, 'exact'], 1)} at {high:.0f}, for the same exact neighbors (all queries: "
-        f"{fixed(bent.loc[low, 'reference'], 1)}): queries with two or more pads were left out of both means"
+        f"theirs at k = {bent['k'].iloc[0]}: {fixed(bent.loc[low, 'exact'], 1)} at efSearch = {low:.0f}, "
+        f"{fixed(bent.loc[high, 'exact'], 1)} at {high:.0f}, for the same neighbors (all queries: "
+        f"{fixed(bent.loc[low, 'reference'], 1)}); queries with two or more pads were left out of both means"
     )
-    return evidence, RULER if bent["exact"].max() > 1.01 * bent["exact"].min() else HOLDS
+    return evidence, MEASURE if bent["exact"].max() > 1.01 * bent["exact"].min() else HOLDS
 
 
 def _lid_collapse(successor, successor_ours, means, **_):
@@ -170,11 +163,11 @@ def _lid_collapse(successor, successor_ours, means, **_):
     evidence = (
         f"theirs at efSearch = 25, k = 500: {fixed(ann, 2)} for {fixed(exact, 2)}. Here at efSearch = "
         f"{int(row['ef'])}, k = {int(row['k'])}, as then: {row['mean_lid_diff']:+.2f} of "
-        f"{fixed(row['mean_lid_exact'], 2)}, with pads as distances in {number(int(row['padded']))} of "
-        f"{number(int(row['queries']))} lists; pads left out and lengths not squared: {right:+.2f} of {fixed(level, 2)}"
+        f"{fixed(row['mean_lid_exact'], 2)}, with pads in {number(int(row['padded']))} of "
+        f"{number(int(row['queries']))} lists; without pads and squares: {right:+.2f} of {fixed(level, 2)}"
     )
     # Relative to their levels, since squared distances halve both the estimate and its difference.
-    return evidence, RULER if abs(row["mean_lid_diff"]) / row["mean_lid_exact"] > 2 * abs(right) / level else PART
+    return evidence, MEASURE if abs(row["mean_lid_diff"]) / row["mean_lid_exact"] > 2 * abs(right) / level else PART
 
 
 def _construction(successor, means, **_):
@@ -184,10 +177,9 @@ def _construction(successor, means, **_):
     at = ours[ours["k"] == k].sort_values("value")
     overlap, first = table["overlap_k100"].map(fixed), table["first_pad"].map("{:.0f}".format)
     evidence = (
-        f"their overlap at k = 100 rises from {overlap[100]} (efConstruction 100) to {overlap[400]} (400), and the "
-        f"first pad moves from k = {first[100]} to {first[400]} on average; but the lowest, 50, has {overlap[50]} and "
-        f"{first[50]}: at efConstruction <= 2M FAISS does not prune a new point's links, and the graph is denser. "
-        f"Here at k = {k}: "
+        f"theirs at k = 100: {overlap[100]} (efConstruction 100) to {overlap[400]} (400), the first pad at k = "
+        f"{first[100]} to {first[400]} on average; but {overlap[50]} and {first[50]} at 50: below efConstruction = 2M "
+        f"FAISS does not prune a new point's list, and the graph is denser. Here at k = {k}: "
         + ", ".join(f"{fixed(o)} ({v:.0f})" for v, o in zip(at["value"], at["overlap"], strict=True))
     )
     rises = bool((table["overlap_k100"].diff().dropna() > 0).all())
@@ -200,9 +192,9 @@ def _alpha(successor, means, **_):
     ours = means[(means["study"] == "alpha") & (means["value"] > 1)]["overlap"]
     index = alpha_index(successor).sort_values("equal").iloc[-1]
     evidence = (
-        f"their overlap at alpha = 2 and 4 is {_span(theirs)}, lowest at k = {theirs.idxmin()[1]}; it was measured "
-        f"on the index of efConstruction = {index['value']:.0f} (all digits agree in {index['equal']} of "
-        f"{index['rows']} comparable rows), not 200. Here at efConstruction = 200: {_span(ours)}"
+        f"theirs at alpha = 2 and 4: {_span(theirs)}, lowest at k = {theirs.idxmin()[1]}, measured on the index of "
+        f"efConstruction = {index['value']:.0f} ({index['equal']} of {index['rows']} comparable rows agree in all "
+        f"digits), not 200. Here at 200: {_span(ours)}"
     )
     return evidence, HOLDS if min(theirs.min(), ours.min()) >= NEAR else PART
 
@@ -241,8 +233,8 @@ def verdicts(seed, successor, *, means, seed_ours, successor_ours) -> pd.DataFra
     Returns
     -------
     DataFrame
-        study, claim, verdict (one of ``VERDICTS``), evidence. Verdicts follow from the numbers by stated
-        thresholds, so other vectors may earn others.
+        study ("2025": Cooper; "2026": Cooper and Busch), claim, verdict (one of ``VERDICTS``), evidence. Verdicts
+        follow from the numbers by stated thresholds, so other vectors may earn others.
     """
     tables = {
         "seed": seed,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from . import style
 from .effort import settings
@@ -19,7 +18,9 @@ PARTS = {
 
 
 def seed_study(table: pd.DataFrame, published: pd.DataFrame) -> Figure:
-    """Draw four measures of the first study: published, computed as then on our neighbors, and right.
+    """Draw four measures of the first study: published, computed as then on our neighbors, and corrected.
+
+    The distances of the first two are squared, as published; those of the third are not.
 
     Parameters
     ----------
@@ -31,14 +32,14 @@ def seed_study(table: pd.DataFrame, published: pd.DataFrame) -> Figure:
     figure, axes = style.new(2, 2, size=(6.4, 5.2), sharex=True)
     panels = {
         "mean_overlap": "overlap",
-        "similarity_k_ann": "k-th distance, that at the first k = 1",
+        "similarity_k_ann": f"k-th distance / its value at k = {table['k'].iloc[0]}",
         "lid_diff_mean": "LID difference, over exact LID",
         "barycenter_shift_mean": "barycenter shift (vectors' unit)",
     }
     looks = {
-        "published": (published, "", {"color": style.GREY, "linestyle": "-."}),
-        "as then, on our neighbors": (table, "", {"color": style.PURPLE, "marker": "D", "linestyle": "--"}),
-        "right": (table, "right_", {"color": style.BLACK, "marker": "o", "linestyle": "-"}),
+        "published (squared distances)": (published, "", {"color": style.GREY, "linestyle": "-."}),
+        "as then, on our neighbors (squared)": (table, "", {"color": style.PURPLE, "marker": "D", "linestyle": "--"}),
+        "corrected": (table, "right_", {"color": style.BLACK, "marker": "o", "linestyle": "-"}),
     }
     for panel, (column, title) in zip(axes.flat, panels.items(), strict=True):
         for label, (source, prefix, look) in looks.items():
@@ -50,8 +51,8 @@ def seed_study(table: pd.DataFrame, published: pd.DataFrame) -> Figure:
             panel.plot(source["k"], values, label=label, **look)
         panel.set_title(title)
     axes[1, 0].axhline(0, color=style.BLACK, linewidth=0.6)
-    axes[0, 0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes[1, 0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    style.percent(axes[0, 0].yaxis)
+    style.percent(axes[1, 0].yaxis)
     for panel in axes[1]:
         panel.set_xlabel("neighborhood size k")
     handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -112,14 +113,14 @@ def exact_bent(bent: pd.DataFrame) -> Figure:
         From ``earlier.bent_exact``.
     """
     figure, axes = style.new()
+    ends = []
     for ef, rows, look in settings(bent, "efSearch"):
-        look["marker"] = ""
-        axes.plot(rows["k"], rows["exact"], **look)
-        last = int(ef == bent.loc[bent["study"] == "efSearch", "value"].max())
-        style.label_end(axes, rows["k"], rows["exact"], f"efSearch = {ef:.0f}", look["color"], dy=3 - 6 * last)
+        axes.plot(rows["k"], rows["exact"], markevery=5, **look)
+        ends.append((rows["k"], rows["exact"], f"efSearch = {ef:.0f}", look["color"]))
     rows = bent[bent["study"] == "efSearch"].drop_duplicates("k").sort_values("k")
     axes.plot(rows["k"], rows["reference"], **style.look("exact", linestyle="--"))
-    style.label_end(axes, rows["k"], rows["reference"], "all queries", style.BLACK, dy=-15)
+    ends.append((rows["k"], rows["reference"], "all queries", style.BLACK))
     axes.set(xlabel="neighborhood size k", ylabel="published mean exact distance (squared L2)")
     axes.set_xlim(0, rows["k"].max() * 1.3)
+    style.label_ends(axes, ends)
     return figure

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter, StrMethodFormatter
+from matplotlib.ticker import StrMethodFormatter
 
 from . import style
 
@@ -49,9 +49,10 @@ def overlap(table: pd.DataFrame) -> Figure:
         From ``effort.means``: the study "efSearch" and, left, the other engines of the study "rule".
     """
     figure, (left, right) = style.new(1, 2, size=(6.4, 3.6), sharey=True)
+    ends = []
     for ef, rows, look in settings(table, "efSearch"):
         _overlap(left, rows["k"], rows, **look)
-        style.label_end(left, rows["k"], rows["overlap"], f"{ef:.0f}", look["color"])
+        ends.append((rows["k"], rows["overlap"], f"{ef:.0f}", look["color"]))
         _overlap(right, rows["k"] / ef, rows, label=f"efSearch = {ef:.0f}", **look)
     for engine, rows in table[table["study"] == "rule"].sort_values("k").groupby("engine"):
         _overlap(left, rows["k"], rows, **style.look(engine))
@@ -61,7 +62,8 @@ def overlap(table: pd.DataFrame) -> Figure:
     right.set(xlabel="k / efSearch", xscale="log")
     _log(right.xaxis, STEPS)
     right.legend(loc="lower left")
-    left.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    style.percent(left.yaxis)
+    style.label_ends(left, ends)
     return figure
 
 
@@ -74,15 +76,16 @@ def law(curves: pd.DataFrame) -> Figure:
         From ``effort.law_curves``.
     """
     figure, (left, right) = style.new(1, 2, size=(6.4, 3.6))
-    efs = sorted(curves["ef"].unique())
-    for ef, color in zip(efs, shades(style.VERMILION, len(efs)), strict=True):
+    efs, ends = sorted(curves["ef"].unique()), {left: [], right: []}
+    for ef, color, marker in zip(efs, shades(style.VERMILION, len(efs)), MARKERS, strict=False):
         rows = curves[curves["ef"] == ef]
+        error, every = 100 * (rows["overlap_law"] - rows["overlap"]), max(1, len(rows) // 8)
         line = "-" if rows["use"].iloc[0] == "fitted" else "--"
         left.plot(rows["rank"], rows["p"], color=color, linewidth=0.8, alpha=0.8)
         left.plot(rows["rank"], rows["p_law"], color=style.BLACK, linestyle=line, linewidth=1)
-        style.label_end(left, rows["rank"], rows["p_law"], f"{ef}", color)
-        right.plot(rows["rank"], rows["overlap_law"] - rows["overlap"], color=color, linestyle=line)
-        style.label_end(right, rows["rank"], rows["overlap_law"] - rows["overlap"], f"{ef}", color)
+        ends[left].append((rows["rank"], rows["p_law"], f"{ef}", color))
+        right.plot(rows["rank"], error, color=color, linestyle=line, marker=marker, markevery=every)
+        ends[right].append((rows["rank"], error, f"{ef}", color))
     left.plot([], [], color=style.BLACK, label="law, fitted here")
     left.plot([], [], color=style.BLACK, linestyle="--", label="law, predicted")
     left.plot([], [], color=style.VERMILION, linewidth=0.8, label="measured")
@@ -90,11 +93,13 @@ def law(curves: pd.DataFrame) -> Figure:
     left.set(xlabel="rank r of the true neighbor", ylabel="p(r): share of queries that visited it")
     left.set_ylim(0, 1.02)
     left.set_xlim(0, curves["rank"].max() * 1.12)
-    left.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    style.percent(left.yaxis)
     right.axhline(0, color=style.BLACK, linewidth=0.9)
     right.set_xlim(0, curves["rank"].max() * 1.12)
-    right.set(xlabel="neighborhood size k", ylabel="overlap: the law minus measured")
-    right.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    right.set(xlabel="neighborhood size k", title="overlap: the law minus measured", ylabel="percentage points")
+    figure.get_layout_engine().set(wspace=0.08)
+    for panel, lines in ends.items():
+        style.label_ends(panel, lines)
     return figure
 
 
@@ -113,14 +118,18 @@ def missing(table: pd.DataFrame) -> Figure:
         ("queries with a neighbor missing", "neighbors missing"),
         strict=True,
     ):
+        ends = []
         for ef, rows, look in settings(table, "efSearch"):
             panel.plot(rows["k"], rows[column], label=f"efSearch = {ef:.0f}", **look)
+            ends.append((rows["k"], rows[column], f"{ef:.0f}", look["color"]))
         for engine, rows in table[table["study"] == "rule"].sort_values("k").groupby("engine"):
             panel.plot(rows["k"], rows[column], **style.look(engine))
         panel.set_title(title)
         panel.set(xlabel="neighborhood size k")
+        panel.set_xlim(0, table["k"].max() * 1.14)
         panel.set_ylim(bottom=0)
-        panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        style.percent(panel.yaxis)
+        style.label_ends(panel, ends)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
@@ -149,7 +158,7 @@ def cost(table: pd.DataFrame, ks) -> Figure:
         panel.set_title(f"k = {k}")
         panel.set(xlabel="distances a query", xscale="log")
         _log(panel.xaxis, STEPS)
-        panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        style.percent(panel.yaxis)
     axes[0, 0].set_ylabel("overlap")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
@@ -165,8 +174,10 @@ def construction(table: pd.DataFrame) -> Figure:
         From ``effort.means``: the study "efConstruction".
     """
     figure, (left, right) = style.new(1, 2, size=(6.4, 3.4))
+    ends = []
     for value, rows, look in settings(table, "efConstruction"):
         _overlap(left, rows["k"], rows, label=f"{value:.0f}", **look)
+        ends.append((rows["k"], rows["overlap"], f"{value:.0f}", look["color"]))
         last = rows.iloc[-1]
         right.plot(last["distance_computations"], last["overlap"], linestyle="", **look)
         right.annotate(
@@ -178,7 +189,9 @@ def construction(table: pd.DataFrame) -> Figure:
     right.set(xlabel="distances a query", ylabel=f"overlap at k = {int(table['k'].max())}")
     right.margins(0.2)
     for panel in (left, right):
-        panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        style.percent(panel.yaxis)
+    left.set_xlim(0, table["k"].max() * 1.18)
+    style.label_ends(left, ends)
     return figure
 
 
@@ -191,12 +204,18 @@ def alpha(table: pd.DataFrame) -> Figure:
         From ``effort.means``: the study "alpha".
     """
     figure, (left, right) = style.new(1, 2, size=(6.4, 3.4))
+    ends = {left: [], right: []}
     for value, rows, look in settings(table, "alpha"):
         _overlap(left, rows["k"], rows, label=f"\u03b1 = {value:g}", **look)
         right.plot(rows["k"], rows["distance_computations"], **look)
+        for panel, column in ((left, "overlap"), (right, "distance_computations")):
+            ends[panel].append((rows["k"], rows[column], f"{value:g}", look["color"]))
     left.set(xlabel="neighborhood size k", ylabel="overlap")
-    left.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    style.percent(left.yaxis)
     right.set(xlabel="neighborhood size k", ylabel="distances a query", yscale="log")
     _log(right.yaxis, STEPS)
+    for panel, lines in ends.items():
+        panel.set_xlim(0, table["k"].max() * 1.18)
+        style.label_ends(panel, lines)
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return figure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator, PercentFormatter, StrMethodFormatter
+from matplotlib.ticker import NullLocator, StrMethodFormatter
 
 from . import style
 
@@ -62,7 +62,7 @@ def float32_changes(table: pd.DataFrame) -> Figure:
     ):
         axes.plot(table["k"], table[column], color=color, marker=marker, clip_on=False)
         style.label_end(axes, table["k"], table[column], text, color, dx=6, dy=5)
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+    style.percent(axes.yaxis)
     axes.set(xlabel="neighborhood size k", ylabel="queries whose neighbors change")
     axes.set_ylim(0, max(0.01, 1.08 * table["changed_order"].max()))
     axes.set_xlim(0, 1.1 * table["k"].max())

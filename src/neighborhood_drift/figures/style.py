@@ -6,6 +6,8 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from scipy.optimize import isotonic_regression
 
 from ..summaries import label
 
@@ -63,3 +65,46 @@ def label_end(axes, x, y, text, color, *, dx: float = 4, dy: float = 0) -> None:
     axes.annotate(
         text, (x[last], y[last]), xytext=(dx, dy), textcoords="offset points", color=color, va="center", fontsize=9
     )
+
+
+def label_ends(axes, lines, *, gap: float = 11, dx: float = 5) -> None:
+    """Write direct labels at the last finite points of several lines, moved apart so that none covers another.
+
+    Call it last, after the limits are set: it holds the limits of y.
+
+    Parameters
+    ----------
+    axes : Axes
+    lines : iterable of (x, y, text, color)
+    gap : float, default 11
+        Least distance of two labels, in points.
+    dx : float, default 5
+        Distance of the labels from the line's end, in points.
+    """
+    ends = []
+    for x, y, text, color in lines:
+        x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+        if np.isfinite(y).any():
+            last = np.flatnonzero(np.isfinite(y))[-1]
+            ends.append((x[last], y[last], text, color))
+    if not ends:
+        return
+    axes.set_ylim(axes.get_ylim())
+    within = axes.transData + axes.transAxes.inverted()
+    heights = within.transform([end[:2] for end in ends])[:, 1] * axes.bbox.height * 72 / axes.figure.dpi
+    order = np.argsort(heights, kind="stable")
+    # the nearest heights (least squares) that are at least one gap apart
+    steps = gap * np.arange(len(ends))
+    moved = isotonic_regression(heights[order] - steps).x + steps
+    for position, height in zip(order, moved, strict=True):
+        x, y, text, color = ends[position]
+        axes.annotate(
+            text, (x, y), xytext=(dx, height - heights[position]), textcoords="offset points",
+            color=color, va="center", fontsize=9,
+        )  # fmt: skip
+
+
+def percent(axis) -> None:
+    """Ticks of an axis of shares at round percentages, each label exact."""
+    axis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(lambda share, _: f"{round(100 * share, 6):g}%"))
