@@ -27,11 +27,11 @@
 # %% tags=["parameters"]
 vectors = "cifar10-resnet50"  # a bundled name, or the path of an .npy / .npz file
 metric = "l2"
-points = 2000  # points of the base used; 0 = all
-queries = 500  # points of the base that are asked, leave-one-out; 0 = all
+points = 2000  # points of the base used; 0 for all
+queries = 500  # points of the base that are asked, leave-one-out; 0 for all
 seed = 0
 threads = 2  # search threads; graphs are built with one
-out = ""  # folder of the run: facts, tables, cached indexes; empty = keep nothing
+out = ""  # folder of the run: facts, tables, cached indexes; empty to keep nothing
 ks = [10, 20, 50, 100]  # neighborhood sizes of the dimension estimates; the first is that of the hubs
 pairs = 50_000  # random pairs whose distance is measured
 shown = 6  # classes in the grid of images, and queries in the grid of neighbors

@@ -30,11 +30,11 @@
 # %% tags=["parameters"]
 vectors = "cifar10-resnet50"  # a bundled name, or the path of an .npy / .npz file
 metric = "l2"
-points = 2000  # points of the base used; 0 = all
-queries = 500  # points of the base that are asked, leave-one-out; 0 = all
+points = 2000  # points of the base used; 0 for all
+queries = 500  # points of the base that are asked, leave-one-out; 0 for all
 seed = 0
 threads = 2  # search threads; graphs are built with one
-out = ""  # folder of the run: facts, tables, cached indexes; empty = keep nothing
+out = ""  # folder of the run: facts, tables, cached indexes; empty to keep nothing
 sizes = [125, 250, 500, 1000, 2000]  # numbers of points on which the routes are measured
 naive_largest = 500  # the naive loop is measured up to this many points
 k = 50  # neighbors found by each route
@@ -83,33 +83,35 @@ print(f"{sample.name}: {n:,} points in {d:,} dimensions, {len(rows):,} of them a
 # what else runs on it.
 
 # %% tags=["nbval-ignore-output"]
-# | label: fig-exact-cost
-# | fig-cap: "Cost of exact neighbors on growing samples, for four routes. Left: wall time of the fastest run, with a band to the slowest. Right: peak memory beyond the vectors. Both axes are logarithmic, so a slope is an exponent."
-# | fig-alt: "Two line charts against the number of points, both axes logarithmic: time on the left and memory on the right, one line for each of the naive loop, the n x n matrix, the blocked product and the flat FAISS index."
+#| label: fig-exact-cost
+#| fig-cap: "Cost of exact neighbors on growing samples, for four routes. Left: wall time of the fastest run, with a band to the slowest. Right: peak memory beyond the vectors, traced where NumPy allocates it; that of FAISS is partly calculated. Both axes are logarithmic, so a slope is an exponent."
+#| fig-alt: "Two line charts against the number of points, both axes logarithmic: time on the left and memory on the right, one line for each of the naive loop, the n x n matrix, the blocked product and the flat FAISS index."
 costs = exact_cost.costs(base, sizes, k=k, metric=metric, naive_largest=naive_largest, repeats=repeats)
 draw.cost(costs)
 
 # %% [markdown]
 # The exponents below are fitted to these points: the cost is taken as $c\,n^b$, and $b$ is the slope of a straight line through the logarithms, with
-# Student's 95 % interval. In the limit all four take time proportional to $n^2 d$, and the memory of the matrix grows with $n^2$, that of the others with $n$. On
+# Student's 95 % interval. The column *sizes* counts the numbers of points that a fit rests on; they are fewest for the naive loop. In the limit all four take time proportional to $n^2 d$, and the memory of the matrix grows with $n^2$, that of the others with $n$. On
 # samples as small as the smallest here, costs that do not grow weigh more: starting threads, a block of products, rows of $k$ results. An exponent
 # below its limit says that a route is still paying those, and a line that is higher on the left of the figure can be lower on its right.
 
 # %% tags=["nbval-ignore-output"]
-# | label: tbl-exact-exponents
-# | tbl-cap: "Time and memory at the largest size on which each route was run, and the exponents b of c n^b, for time with its 95 % interval."
+#| label: tbl-exact-exponents
+#| tbl-cap: "Time and memory at the largest size on which each route was run, the number of sizes that its fit rests on, and the exponents b of c n^b, for time with its 95 % interval."
 fits = exact_cost.exponents(costs)
 Table(fits, digits={"mib": 1, "time_exponent": 2, "time_low": 2, "time_high": 2, "memory_exponent": 2})
 
 # %% [markdown]
 # A faster machine moves the lines on the left down. Nothing but more memory moves the line of the matrix on the right, and it needs four times
 # as much for twice the points. The next cell says how many points fill the memory of this machine with one float32
-# matrix, with no room for anything else, and what the whole search costs the blocked route at the sample's full size.
+# matrix, with no room for anything else, and what the whole search costs the blocked route at the sample's full size. The cost is set against the bare
+# product, the least that any route by the expansion must do; of the product of a matrix with its own transpose NumPy computes one half and mirrors it. Both are run in turns, and the fastest run of each counts.
 
 # %% tags=["nbval-ignore-output"]
-limit = exact_cost.largest_matrix()
+limit = int(float(f"{exact_cost.largest_matrix():.2g}"))  # two digits: the system's memory is not all for us
 full = exact_cost.search_cost(base, k=k, metric=metric)
-print(f"an n x n float32 matrix fills this machine's memory at n = {limit:,}")
+memory_gib = facts.fixed(exact_cost.machine_memory() / exact_cost.MIB / 1024, 1)
+print(f"an n x n float32 matrix fills this machine's memory of {memory_gib} GiB at n = {limit:,}")
 print(f"blocked product, all {n:,} points: {full['seconds']:.2f} s and {full['mib']:,.0f} MiB")
 print(f"{full['ratio']:.1f} times the time of the bare float32 product of the vectors with themselves")
 
@@ -134,14 +136,14 @@ print(f"largest relative error of the distance to a true neighbor: {facts.number
 # them; the set feels only the ties at its end. So the line for the order should rise with $k$ and lie above the line for the set.
 
 # %% tags=["nbval-ignore-output"]
-# | label: fig-float32-changes
-# | fig-cap: "Share of queries whose list of k neighbors is changed by computing distances in float32 through the expansion: in its order, and in its set."
-# | fig-alt: "Line chart of the share of queries against the neighborhood size k, one line for lists changed in order and one for lists changed in the set of points."
+#| label: fig-float32-changes
+#| fig-cap: "Share of queries whose list of k neighbors is changed by computing distances in float32 through the expansion: in its order, and in its set."
+#| fig-alt: "Line chart of the share of queries against the neighborhood size k, one line for lists changed in order and one for lists changed in the set of points."
 draw.float32_changes(changes)
 
 # %% tags=["nbval-ignore-output"]
-# | label: tbl-float32-changes
-# | tbl-cap: "Lists changed by the float32 expansion: shares of queries with another order and another set, and neighbors lost per list on average."
+#| label: tbl-float32-changes
+#| tbl-cap: "Lists changed by the float32 expansion: shares of queries with another order and another set, and neighbors lost per list on average."
 Table(changes, digits=4)
 
 # %% [markdown]
@@ -155,14 +157,14 @@ Table(changes, digits=4)
 # nothing. The table counts such lists. It is the reason why the later notebooks report tie-aware recall beside overlap.
 
 # %%
-# | label: tbl-ties
-# | tbl-cap: "Queries with equal float64 distances: somewhere within their k neighbors, between the k-th neighbor and the next, and with a neighbor at distance zero."
+#| label: tbl-ties
+#| tbl-cap: "Queries with equal float64 distances: somewhere within their k neighbors, between the k-th neighbor and the next, and with a neighbor at distance zero."
 tied = exact_cost.ties(truth, ks)
 Table(tied)
 
 # %% tags=["nbval-ignore-output"]
 largest = changes.iloc[-1]
-order, border = facts.percent(largest["changed_order"]), facts.percent(largest["changed_set"])
+order, border = facts.percent(largest["changed_order"]), facts.percent(largest["changed_set"], 2)
 print(f"k = {largest['k']:.0f}: float32 changes the order of {order} of the lists and the set of {border};")
 print(f"{tied['across'].max():,} of {len(rows):,} lists hang on the rule for ties")
 
@@ -172,11 +174,13 @@ facts.record(
     "exact",
     out=out,
     points=n,
+    memory_gib=memory_gib,
     matrix_limit=limit,
     blocked_seconds=full["seconds"],
     blocked_mib=full["mib"],
     product_ratio=full["ratio"],
     time_exponent=blocked["time_exponent"],
+    naive_sizes=int(fits.set_index("route").loc["naive loop", "sizes"]),
     matrix_memory_exponent=fits.set_index("route").loc["n x n matrix", "memory_exponent"],
     negative=signs["negative"],
     own_distance=facts.percent(signs["own_largest"], 2),

@@ -30,17 +30,17 @@
 # %% tags=["parameters"]
 vectors = "cifar10-resnet50"  # a bundled name, or the path of an .npy / .npz file
 metric = "l2"
-points = 2000  # points of the base used; 0 = all
-queries = 500  # points of the base that are asked, leave-one-out; 0 = all
+points = 2000  # points of the base used; 0 for all
+queries = 500  # points of the base that are asked, leave-one-out; 0 for all
 seed = 0
 threads = 2  # search threads; graphs are built with one
-out = ""  # folder of the run: facts, tables, cached indexes; empty = keep nothing
+out = ""  # folder of the run: facts, tables, cached indexes; empty to keep nothing
 Ms = [8, 16, 32]  # values of M; the last one is looked into
 ef_construction = 200
 efs = [15, 40, 100, 200]  # search efforts
 k = 10  # neighbors a query where recall is set against time
-timed_queries = 250  # of the queries, those that are timed at each setting; 0 = all
-part = 500  # points of the base on which construction is varied; 0 = all
+timed_queries = 250  # of the queries, those that are timed at each setting; 0 for all
+part = 500  # points of the base on which construction is varied; 0 for all
 efforts = [40, 50, 100, 200]  # values of efConstruction compared on that part, beside 2M - 1 and 2M
 
 # %% [markdown]
@@ -60,6 +60,7 @@ from neighborhood_drift.exact import exact_neighbors
 from neighborhood_drift.figures import hnsw, style
 from neighborhood_drift.graph import anatomy, common_links, degree_table, level_table
 from neighborhood_drift.indexes import build_indexes
+from neighborhood_drift.summaries import label
 from neighborhood_drift.tables import Table
 from neighborhood_drift.tradeoff import after_reload, build_table, fastest, tradeoff
 
@@ -79,9 +80,10 @@ print(f"{len(indexes)} indexes over {len(sample.base):,} points in {sample.base.
 # and on what runs beside; they compare the rows of this table and nothing else.
 
 # %% tags=["nbval-ignore-output"]
-# | label: tbl-hnsw-builds
-# | tbl-cap: "The indexes of this notebook. Links: mean out-degree at level 0. Seconds: wall time of the build with one thread, two builds side by side."
-Table(build_table(indexes), digits=1)
+#| label: tbl-hnsw-builds
+#| tbl-cap: "The indexes of this notebook. Links: mean out-degree at level 0. Seconds: wall time of the build with one thread, two builds side by side."
+builds = build_table(indexes)
+Table(builds.assign(engine=builds["engine"].map(label)), digits=1)
 
 # %% [markdown]
 # ## Levels
@@ -92,12 +94,12 @@ Table(build_table(indexes), digits=1)
 # a seed as an argument.
 #
 # Look at whether the marks fall into the band, which covers two standard deviations of the draw. The highest levels hold a handful of
-# points, and one more or less is a large step on this axis.
+# points, so that one more or less is a large step on this axis: a last level with more points than expected is up to the chance of its draw.
 
 # %%
-# | label: fig-hnsw-levels
-# | fig-cap: "Points at each level of the two graphs (marks) against the law of levels (line; band: two standard deviations), on a logarithmic axis."
-# | fig-alt: "Number of points against level on a logarithmic axis: the marks of both libraries follow a straight falling line."
+#| label: fig-hnsw-levels
+#| fig-cap: "Points at each level of the two graphs (marks) against the law of levels (line; band: two standard deviations), on a logarithmic axis."
+#| fig-alt: "Number of points against level on a logarithmic axis: the marks of both libraries follow a straight falling line."
 levels = level_table(graphs, M)
 hnsw.levels(levels)
 
@@ -116,9 +118,9 @@ hnsw.levels(levels)
 # side tells how many points have hardly any links leading to them.
 
 # %%
-# | label: fig-hnsw-degrees
-# | fig-cap: "Share of points with at least a given number of links at level 0, for links that leave a point (left) and links that lead to it (right). The out-degree ends at 2M, the in-degree does not."
-# | fig-alt: "Two panels with falling curves, one a library: out-degrees end at twice M, in-degrees have a long tail."
+#| label: fig-hnsw-degrees
+#| fig-cap: "Share of points with at least a given number of links at level 0, for links that leave a point (left) and links that lead to it (right). The out-degree ends at 2M, the in-degree does not."
+#| fig-alt: "Two panels with falling curves, one a library: out-degrees end at twice M, in-degrees have a long tail."
 hnsw.degrees(degree_table(graphs))
 
 # %% [markdown]
@@ -131,10 +133,11 @@ hnsw.degrees(degree_table(graphs))
 # miss some of the points counted as reachable here.
 
 # %%
-# | label: tbl-hnsw-anatomy
-# | tbl-cap: "Level 0 of the graphs at the largest M: mean number of links, skewness of the in-degree, and the number of points that no link at level 0, or no path from the entry point, leads to."
+#| label: tbl-hnsw-anatomy
+#| tbl-cap: "Level 0 of the graphs at the largest M: mean number of links, skewness of the in-degree, and the number of points that no link at level 0, or no path from the entry point, leads to."
 inside = anatomy(graphs)
-Table(inside[["engine", "links", "in_skew", "unlinked", "unreachable"]], digits=1)
+shown = inside[["engine", "links", "in_skew", "unlinked", "unreachable"]]
+Table(shown.assign(engine=shown["engine"].map(label)), digits=1)
 
 # %% [markdown]
 # ## Why two libraries' "M = 32" are different graphs
@@ -144,8 +147,8 @@ Table(inside[["engine", "links", "in_skew", "unlinked", "unreachable"]], digits=
 # - **The first links of a point.** hnswlib cuts the list of candidates to at most M links on every level. FAISS cuts it to the slots there are,
 #   which at level 0 are 2M.
 # - **When the list is cut at all.** Both libraries leave a short list as it is. For hnswlib short means fewer than M
-#   candidates. For FAISS it means fewer than there are slots: an efConstruction below 2M gives a list that is *never* cut when a point is added, and a
-#   graph with more links than a larger efConstruction would give. A study that varies efConstruction across this
+#   candidates. For FAISS it means fewer than there are slots: with an efConstruction below 2M a new point keeps *all* candidates found, and only
+#   lists that overflow later, by links back, are cut. The graph then has more links than one of a larger efConstruction. A study that varies efConstruction across this
 #   threshold varies the number of links with it, and in the other direction than expected.
 # - **The order of insertion.** hnswlib inserts points in the order given. FAISS first draws all levels, inserts the points of the
 #   highest level first, and shuffles each level.
@@ -162,9 +165,9 @@ print(f"{len(by_effort)} graphs of {len(some):,} points, M = {M}")
 # The figure shows the threshold: look at the step of the FAISS curve at the dashed line, and at the direction in which the other one goes.
 
 # %%
-# | label: fig-hnsw-construction
-# | fig-cap: "Mean number of links at level 0 against efConstruction, on a part of the points. Left of the dashed line FAISS does not cut the list of a new point, and builds the denser graph."
-# | fig-alt: "Mean links against efConstruction: the FAISS curve is high left of twice M and drops there; the hnswlib curve has no such step."
+#| label: fig-hnsw-construction
+#| fig-cap: "Mean number of links at level 0 against efConstruction, on a part of the points. Left of the dashed line FAISS keeps all candidates of a new point, and builds the denser graph."
+#| fig-alt: "Mean links against efConstruction: the FAISS curve is high left of twice M and drops there; the hnswlib curve has no such step."
 hnsw.construction(by_effort, M)
 
 # %% [markdown]
@@ -173,21 +176,21 @@ hnsw.construction(by_effort, M)
 # nothing about how much graphs vary; insertion order has to be varied for that.
 
 # %%
-# | label: tbl-hnsw-changes
-# | tbl-cap: "Share of level-0 links in common (Jaccard index) between two graphs over the same points of which one thing differs."
-Table(changes, digits=2)
+#| label: tbl-hnsw-changes
+#| tbl-cap: "Share of level-0 links in common (Jaccard index) between two graphs over the same points of which one thing differs."
+Table(changes.assign(engine=changes["engine"].str.replace("faiss-hnsw", label("faiss-hnsw"))), digits=2)
 
 # %% [markdown]
 # ## Recall and time
 #
 # What does search effort buy? Each index is searched for the nearest neighbors at several values of ef. All of them are larger than $k$, where
-# the stopping rules of the two libraries have the same meaning; what happens beyond is the subject of `04-drift`. Recall is the share of
+# both libraries search with an effort of ef; what happens beyond is the subject of `04-drift`. Recall is the share of
 # the true neighbors returned (its interval: 95 %, bootstrap over queries), and stands on a logit axis, on which the
 # step from 99 to 99.9 % is as wide as the step from 90 to 99 %. A setting is on the Pareto front if no other one is at least
 # as good in both time and recall and better in one [after @aumuller2020].
 #
 # Look at which M the front uses at which recall: a larger M costs time at each step and pays only where high recall is wanted.
-# The times depend on the machine; where several programs share its cores, the order of close settings may change.
+# The times depend on the machine and on how each library was compiled; where several programs share its cores, the order of close settings may change.
 
 # %% tags=["nbval-ignore-output"]
 few = sample.rows[: timed_queries or None]
@@ -198,9 +201,9 @@ print(
 )
 
 # %% tags=["nbval-ignore-output"]
-# | label: fig-hnsw-tradeoff
-# | fig-cap: "Recall (logit scale) against time a query (logarithmic), for both libraries, each M and each ef; along a line ef grows to the right. Rings: the Pareto front. Bars: 95 % intervals over queries. Up and left is better."
-# | fig-alt: "Recall against time a query: curves rise from lower left to upper right; rings mark the settings nothing beats in both."
+#| label: fig-hnsw-tradeoff
+#| fig-cap: "Recall (logit scale) against time a query (logarithmic), for both libraries, each M and each ef; along a line ef grows to the right. Rings: the Pareto front. Bars: 95 % intervals over queries. Up and left is better. hnswlib is compiled here without processor-specific instructions and FAISS is not: compare along a library, not between the two."
+#| fig-alt: "Recall against time a query: curves rise from lower left to upper right; rings mark the settings nothing beats in both."
 hnsw.tradeoff(settings, k, len(few))
 
 # %% [markdown]
@@ -212,10 +215,10 @@ hnsw.tradeoff(settings, k, len(few))
 # is written beside the file, and is given anew with each search. The table compares the two routes.
 
 # %%
-# | label: tbl-hnsw-reload
-# | tbl-cap: "The same index before it is written and after it is read: the search effort, and the share of queries with the same neighbors."
+#| label: tbl-hnsw-reload
+#| tbl-cap: "The same index before it is written and after it is read: the search effort, and the share of queries with the same neighbors."
 reloaded = after_reload(indexes[-2:], sample.base[few], k, max(efs))
-Table(reloaded, digits=2)
+Table(reloaded.assign(engine=reloaded["engine"].map(label)), digits=2)
 
 # %% [markdown]
 # ## What goes into the paper
@@ -263,14 +266,14 @@ facts.record("hnsw", out=out, recall_goal=facts.percent(goal, 0), **found, **sec
 # %% [markdown]
 # ## Answer
 #
-# **The graph.** Both libraries draw levels by the law $M^{-\ell}$, have room for 2M links at level 0 and fill a part of it. In-degrees have no limit, and the hubs
+# **The graph.** Both libraries draw levels by the law $M^{-\ell}$, up to the chance of the draw, have room for 2M links at level 0 and fill a part of it. In-degrees have no limit, and the hubs
 # take what other points lack. How many points are cut off from the entry point altogether is the column *unreachable* above: it
 # bounds the recall of *any* search of that graph, and where it is a tiny part of the points, nearly every missing neighbor is one that the search stopped short of.
 # Then drift is a matter of effort, which `04-drift` and `05-search-effort` follow up.
 #
 # **The name "M = 32"** does not name a graph. The same points and parameters give two graphs with only a part of their links in common, because the libraries cut
-# lists differently, insert in another order, and use the seed for different things. Below efConstruction $= 2M$ FAISS does not cut at
-# all, so that an efConstruction on either side of this threshold changes the number of links too. Results of one
+# lists differently, insert in another order, and use the seed for different things. Below efConstruction $= 2M$ FAISS keeps all
+# candidates of a new point and cuts only lists that overflow later, so that an efConstruction on either side of this threshold changes the number of links too. Results of one
 # library, or of one side of the threshold, must not be carried over to another.
 #
 # **Effort** buys recall at a price that the Pareto front shows; a study that reports recall without time, or at one ef, shows one point of it.

@@ -161,7 +161,7 @@ def search_cost(base, *, k: int, metric: str = "l2", repeats: int = 3) -> dict:
     Returns
     -------
     dict
-        ``seconds`` (wall time), ``mib`` (as in `costs`), ``ratio`` to the time of ``base @ base.T`` in float32, a product
+        ``seconds`` (wall time), ``mib`` (as in `costs`), ``ratio`` to the time of ``base @ base.T`` in float32,
         of which NumPy computes one half and mirrors it. The ratio is taken on the first 10,000 points at most, where
         the product fits anywhere: the fastest of ``repeats`` runs of each, run in turns.
     """
