@@ -41,7 +41,7 @@ def test_direction_follows_the_means_and_needs_disjoint_intervals():
     summary = summarize(drift_table(FALLING), by=("engine", "k"), resamples=200)
     found = summaries.direction_facts(summary, ef=50)
     assert (found["direction_default"], found["direction_hnswlib"]) == ("falls", "rises")
-    assert (found["change_default"], found["change_hnswlib"]) == ("-0.115", "+0.018")
+    assert (found["change_default"], found["change_hnswlib"]) == ("−0.115", "+0.018")
     flat = summarize(drift_table({"hnswlib": {50: 0.9, 250: 0.9}}), by=("engine", "k"), resamples=200)
     assert summaries.direction_facts(flat, ef=50)["direction_hnswlib"] == "does not change measurably"
 

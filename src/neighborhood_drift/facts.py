@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from .files import write_text
-from .tables import Table
+from .tables import Table, minus
 
 
 def number(value, digits: int = 3) -> str:
@@ -26,9 +26,9 @@ def number(value, digits: int = 3) -> str:
     if not np.isfinite(value):
         return "not available"
     if value != 0 and abs(value) < 1e-4:
-        return f"{value:.{digits - 1}e}"
+        return minus(f"{value:.{digits - 1}e}")
     magnitude = int(np.floor(np.log10(abs(value)))) if value else 0
-    return f"{value:,.{max(0, digits - 1 - magnitude)}f}"
+    return minus(f"{value:,.{max(0, digits - 1 - magnitude)}f}")
 
 
 def fixed(value, decimals: int = 3) -> str:
@@ -38,7 +38,18 @@ def fixed(value, decimals: int = 3) -> str:
     ('0.900', '0.00')
     """
     # adding 0.0 turns the -0.0 of a rounded small negative into 0.0
-    return f"{round(float(value), decimals) + 0.0:,.{decimals}f}" if np.isfinite(float(value)) else "not available"
+    if not np.isfinite(float(value)):
+        return "not available"
+    return minus(f"{round(float(value), decimals) + 0.0:,.{decimals}f}")
+
+
+def count(number: int) -> str:
+    """Write a count as it reads in a sentence: no, one, or the number.
+
+    >>> count(0), count(1), count(2500)
+    ('no', 'one', '2,500')
+    """
+    return {0: "no", 1: "one"}.get(int(number), f"{int(number):,}")
 
 
 def percent(share, decimals: int = 1) -> str:

@@ -133,6 +133,27 @@ def beside(summary, seeds, metrics, ks, *, also=(), decimals: int = 4) -> pd.Dat
     return pd.DataFrame(rows)
 
 
+def plain(summary, metric: str) -> pd.DataFrame:
+    """Lay out one metric of a summary for readers; no rows where there is no summary (an empty list).
+
+    Parameters
+    ----------
+    summary : DataFrame or empty list
+        Of `intervals.summarize`, by engine and k.
+    metric : str
+
+    Returns
+    -------
+    DataFrame
+        Columns search, k, mean, low, high.
+    """
+    columns = ["search", "k", "mean", "low", "high"]
+    if not len(summary):
+        return pd.DataFrame(columns=columns)
+    chosen = summary[summary["metric"] == metric]
+    return chosen.assign(search=chosen["engine"].map(label))[columns]
+
+
 def onsets(table: pd.DataFrame, levels=(0.99, 0.95, 0.90), **bootstrap) -> pd.DataFrame:
     """Smallest k at which mean overlap is below each level, an engine and level a row.
 
@@ -224,7 +245,7 @@ def direction_facts(summary: pd.DataFrame, ef: int) -> dict[str, str]:
         elif end["high"] < start["low"]:
             direction = "falls"
         name = word(engine)
-        named[f"change_{name}"] = f"{end['mean'] - start['mean']:+.3f}"
+        named[f"change_{name}"] = f"{end['mean'] - start['mean']:+.3f}".replace("-", "−")
         named[f"direction_{name}"] = direction
     return named
 
@@ -236,3 +257,25 @@ def seed_facts(seeds: pd.DataFrame, metric: str, k: int) -> dict[str, str]:
         f"{metric}_{word(row.engine)}_k{row.k}_seeds": facts.interval(row.low, row.high, 3)
         for row in chosen.itertuples()
     }
+
+
+def lid_gap_facts(study: pd.DataFrame, ks) -> dict[str, str]:
+    """Facts of the first study's LID difference on our neighbors, at some k.
+
+    Parameters
+    ----------
+    study : DataFrame
+        Of `earlier.seed_study`.
+    ks : iterable of int
+        Values of k among the study's.
+
+    Returns
+    -------
+    dict
+        ``lid_gap_k<k>`` and its parts ``lid_self_k<k>`` (the query's own distance), ``lid_lost_k<k>`` (neighbors lost),
+        and the exact LID as computed then and corrected, ``lid_then_k<k>`` and ``lid_right_k<k>``.
+    """
+    columns = {"gap": "gap", "self": "self_arithmetic", "lost": "neighbors_lost"}
+    columns |= {"then": "lid_exact_mean", "right": "right_lid_exact_mean"}
+    at = study.set_index("k")
+    return {f"lid_{name}_k{k}": facts.fixed(at.loc[k, column], 2) for k in ks for name, column in columns.items()}

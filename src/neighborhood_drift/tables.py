@@ -9,6 +9,15 @@ import pandas as pd
 NARROWEST, WIDEST = 6, 44
 
 
+def minus(text: str) -> str:
+    """Write a leading hyphen as the minus sign it stands for.
+
+    >>> minus("-0.5"), minus("2e-07")
+    ('−0.5', '2e-07')
+    """
+    return "−" + text[1:] if text.startswith("-") else text
+
+
 class Table:
     """A DataFrame whose only rich form is Markdown (a text/html output would pull scripts into the paper).
 
@@ -32,7 +41,7 @@ class Table:
         floats = [column for column in shown if pd.api.types.is_float_dtype(shown[column])]
         for column in floats:
             places = digits.get(column, 3) if isinstance(digits, dict) else digits
-            shown[column] = [f"{value:,.{places}f}" if pd.notna(value) else "–" for value in shown[column]]
+            shown[column] = [minus(f"{value:,.{places}f}") if pd.notna(value) else "–" for value in shown[column]]
         integers = [column for column in shown if pd.api.types.is_integer_dtype(shown[column])]
         for column in integers:
             shown[column] = [f"{value:,}" if pd.notna(value) else "–" for value in shown[column]]

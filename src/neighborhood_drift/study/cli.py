@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from ..checks import InputError
 from ..files import DISK
+from . import compare as comparing
 from . import render as rendering
 from . import run as running
 from .embed import embed
@@ -125,6 +126,16 @@ def status(given: Given = None, params: Params = None, out: Out = None):
     project, chosen = _project(given, params, out)
     for name, (reason, _, _) in running.plan(project, chosen).items():
         _say(f"{name}: {reason or 'up to date'}")
+
+
+@app.command()
+def compare(out: Out = None):
+    """Set the numbers of a run beside the published ones."""
+    root = find_root()
+    compared, different = comparing.compare(Project(root, (out or root / "report").resolve()))
+    _say(f"{compared - len(different)} of {compared} published numbers came out the same (times and versions left out)")
+    for name, published, ours in different:
+        _say(f"  {name}: published {published}, here {ours}")
 
 
 @app.command(hidden=True)
