@@ -1,6 +1,6 @@
 """Why overlap falls with k: the chance that the r-th true neighbor was visited, and a law for it with two constants.
 
-A search that visits the same points whatever k is (FAISS's default stopping rule) returns the nearest k of them.
+A search that visits the same points whatever k is (FAISS's default: effort stays at ef) returns the nearest k of them.
 Then the r-th true neighbor is among the k >= r returned if and only if it was visited, and the mean overlap at k is
 the mean over r <= k of the visit probability p(r): one search at the largest k gives the whole curve.
 """

@@ -30,14 +30,15 @@ def seed_study(table: pd.DataFrame, published: pd.DataFrame) -> Figure:
         From ``earlier.published("seed")``.
     """
     figure, axes = style.new(2, 2, size=(6.4, 5.2), sharex=True)
+    first = table["k"].min()
     panels = {
         "mean_overlap": "overlap",
-        "similarity_k_ann": f"k-th distance / its value at k = {table['k'].iloc[0]}",
+        "similarity_k_ann": f"k-th distance / its value at k = {first}",
         "lid_diff_mean": "LID difference, over exact LID",
         "barycenter_shift_mean": "barycenter shift (vectors' unit)",
     }
     looks = {
-        "published (squared distances)": (published, "", {"color": style.GREY, "linestyle": "-."}),
+        "published (squared)": (published, "", {"color": style.GREY, "linestyle": "-."}),
         "as then, on our neighbors (squared)": (table, "", {"color": style.PURPLE, "marker": "D", "linestyle": "--"}),
         "corrected": (table, "right_", {"color": style.BLACK, "marker": "o", "linestyle": "-"}),
     }
@@ -45,7 +46,7 @@ def seed_study(table: pd.DataFrame, published: pd.DataFrame) -> Figure:
         for label, (source, prefix, look) in looks.items():
             values = source[prefix + column].where(source[prefix + column].abs() < 1e30)
             if column == "similarity_k_ann":
-                values = values / values.iloc[0]
+                values = values / values[(source["k"] - first).abs().idxmin()]
             if column == "lid_diff_mean":
                 values = values / source[f"{prefix}lid_exact_mean"]
             panel.plot(source["k"], values, label=label, **look)
@@ -56,7 +57,7 @@ def seed_study(table: pd.DataFrame, published: pd.DataFrame) -> Figure:
     for panel in axes[1]:
         panel.set_xlabel("neighborhood size k")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, columnspacing=1)
     return figure
 
 

@@ -17,7 +17,7 @@ STEPS = [step * 10.0**power for power in range(-2, 7) for step in (1, 2, 5)]  # 
 def shades(color: str, count: int) -> list:
     """``count`` shades of one color, light to full: settings of one engine keep the engine's color."""
     full = np.array(to_rgb(color))
-    return [tuple(1 - share * (1 - full)) for share in np.linspace(0.5, 1, count)]
+    return [tuple(1 - share * (1 - full)) for share in np.linspace(0.6, 1, count)]
 
 
 def settings(table: pd.DataFrame, study: str):
@@ -89,14 +89,14 @@ def law(curves: pd.DataFrame) -> Figure:
     left.plot([], [], color=style.BLACK, label="law, fitted here")
     left.plot([], [], color=style.BLACK, linestyle="--", label="law, predicted")
     left.plot([], [], color=style.VERMILION, linewidth=0.8, label="measured")
-    left.legend(loc="best")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     left.set(xlabel="rank r of the true neighbor", ylabel="p(r): share of queries that visited it")
     left.set_ylim(0, 1.02)
     left.set_xlim(0, curves["rank"].max() * 1.12)
     style.percent(left.yaxis)
     right.axhline(0, color=style.BLACK, linewidth=0.9)
     right.set_xlim(0, curves["rank"].max() * 1.12)
-    right.set(xlabel="neighborhood size k", title="overlap: the law minus measured", ylabel="percentage points")
+    right.set(xlabel="neighborhood size k", title="overlap, law minus measured", ylabel="percentage points")
     figure.get_layout_engine().set(wspace=0.08)
     for panel, lines in ends.items():
         style.label_ends(panel, lines)

@@ -93,9 +93,9 @@ def label_ends(axes, lines, *, gap: float = 11, dx: float = 5) -> None:
     within = axes.transData + axes.transAxes.inverted()
     heights = within.transform([end[:2] for end in ends])[:, 1] * axes.bbox.height * 72 / axes.figure.dpi
     order = np.argsort(heights, kind="stable")
-    # the nearest heights (least squares) that are at least one gap apart
+    # the nearest heights (least squares) that are at least one gap apart, none on the axis below
     steps = gap * np.arange(len(ends))
-    moved = isotonic_regression(heights[order] - steps).x + steps
+    moved = np.maximum(isotonic_regression(heights[order] - steps).x, gap / 2) + steps
     for position, height in zip(order, moved, strict=True):
         x, y, text, color = ends[position]
         axes.annotate(
