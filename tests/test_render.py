@@ -177,6 +177,42 @@ def without(text: str, part: str) -> str:
     return text.replace(part, "")
 
 
+def test_mathematics_is_known_to_both_writers(project):
+    formulas = r"""
+Text says $|A \cap B|$, $A \cup B$, $\lVert x \rVert^2$, $|x|^2 + 2 x \cdot y$, $a \le b < \infty$, $x_1, \dots, x_n$.
+
+$$
+\hat{d}(\varepsilon) = \frac{\alpha}{\max(k, 1)} \sum_{i=1}^{k} \log r_i \quad \text{if } k \ge 1
+$$
+"""
+    write_text(project.sources / "index.qmd", PAPER + formulas)
+    html_file, pdf_file = direct.render(project)
+    seen = plain(html_file.read_text())
+    assert not [sign for sign in "∩∪‖≤∞∑α" if sign not in seen]
+    assert PdfReader(pdf_file).pages
+
+
+def test_a_number_keeps_its_percent_sign_but_code_is_left_alone(project):
+    write_text(project.sources / "index.qmd", PAPER + "\nOf them 17.7 % hold, $x$ % of y, and `5 % 3`.\n")
+    html = direct.render(project)[0].read_text()
+    assert "17.7 %" in html and "</math> %" in html and "5 % 3" in html
+
+
+def test_a_long_text_does_not_squeeze_its_neighbors_and_a_narrow_table_is_measured(project):
+    long = "| study | evidence |\n|:------|:---------|\n| Cooper 2025 | " + "a long sentence " * 40 + "|"
+    store(project, cell(FIGURE, SVG), cell(VALUES, (long, "text/markdown")))
+    with direct._built(project) as build:
+        first, second = map(float, re.search(r"columns: \(([\d.]+)%, ([\d.]+)%\)", typst_of(build)).groups())
+    assert 10 < first < 25 and first + second == pytest.approx(100, abs=0.1)
+    store(project, cell(FIGURE, SVG), cell(VALUES, TABLE))
+    with direct._built(project) as build:
+        assert "columns: 2," in typst_of(build)
+
+
+def typst_of(build) -> str:
+    return (build / "paper.typ").read_text(encoding="utf-8")
+
+
 LACKS = {
     "variable": ("paper", lambda text: text + "\n{{< var drift.none >}}\n", "Variable drift.none is recorded by no"),
     "section of variables": ("paper", lambda text: text + "\n{{< var none.x >}}\n", "Variable none.x is recorded"),

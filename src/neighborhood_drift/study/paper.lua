@@ -56,12 +56,64 @@ local function figure(id, image, caption, code)
   return pandoc.Para(inlines)
 end
 
+-- Columns of the PDF. Typst measures them where all fit the page; else no column gets more than its longest cell needs
+-- nor less than its longest word, and the rest is shared by how much text they hold.
+local page, letter, sides = 454, 4.2, 10 -- points
+local function fit(block)
+  local natural, least, amount, rows, longest = {}, {}, {}, 0, 0
+  local function look(row, bold)
+    for column, cell in ipairs(row.cells) do
+      local shown = pandoc.utils.stringify(cell.contents)
+      local length = utf8.len(shown) or #shown
+      longest = math.max(longest, length)
+      amount[column] = (amount[column] or 0) + length
+      natural[column] = math.max(natural[column] or 0, length * letter * bold + sides)
+      for word in shown:gmatch("[^ \n]+") do
+        least[column] = math.max(least[column] or 0, (utf8.len(word) or #word) * letter * bold + sides)
+      end
+    end
+  end
+  for _, row in ipairs(block.head.rows) do look(row, 1.1) end
+  for _, body in ipairs(block.bodies) do
+    for _, row in ipairs(body.body) do look(row, 1) end
+    rows = rows + #body.body
+  end
+  local short = rows <= 16 and longest <= 48
+  local whole, left, weights, width = 0, page, 0, {}
+  for column in ipairs(natural) do
+    least[column] = math.min(least[column] or sides, page / 4)
+    amount[column] = math.sqrt(amount[column] + 1)
+    whole, weights = whole + natural[column], weights + amount[column]
+  end
+  if whole <= page then
+    for column, spec in ipairs(block.colspecs) do block.colspecs[column] = { spec[1] } end
+    return short, false
+  end
+  repeat -- settle a column whose share is out of its bounds, share the rest anew
+    local settled = false
+    for column in ipairs(natural) do
+      local given = left * amount[column] / weights
+      local bound = given < least[column] and least[column] or given > natural[column] and natural[column]
+      if not settled and not width[column] and bound and weights > amount[column] then
+        width[column], left, weights, settled = bound, left - bound, weights - amount[column], true
+      end
+    end
+  until not settled
+  for column, spec in ipairs(block.colspecs) do
+    block.colspecs[column] = { spec[1], (width[column] or left * amount[column] / weights) / page }
+  end
+  return short, true
+end
+
 local function table_with(id, block, caption)
   number(id)
   block.attr = pandoc.Attr(html and "" or id)
   block.caption = { long = { pandoc.Plain(numbered_caption(id, caption)) } }
   if html then return pandoc.Div({ block }, pandoc.Attr(id, { "table" })) end
-  return block
+  local short, wide = fit(block)
+  local style = wide and "#show table.cell: set text(8pt); " or ""
+  if short then style = style .. "#show figure: set block(breakable: false); " end
+  return pandoc.Blocks({ typst_block("#[" .. style), block, typst_block("]") })
 end
 
 -- ::: {#fig-x} picture, caption, code ::: and ::: {#tbl-x} table, caption :::
@@ -151,6 +203,24 @@ local function section(header)
   if kind_of(header.identifier) == "sec" then number(header.identifier, table.concat(parts, ".")) end
 end
 
+-- In the PDF figures float, but not into the next section of the first level.
+local function settle(header)
+  if not html and header.level == 1 then return { typst_block("#place.flush()"), header } end
+end
+
+-- A number stays with its percent sign.
+local function percent(inlines)
+  for position = 2, #inlines - 1 do
+    local before, space, after = inlines[position - 1], inlines[position], inlines[position + 1]
+    if (space.t == "Space" or space.t == "SoftBreak") and after.t == "Str" and after.text:match("^%%") then
+      if before.t == "Math" or (before.t == "Str" and before.text:match("%d$")) then
+        inlines[position] = pandoc.Str("\u{a0}")
+      end
+    end
+  end
+  return inlines
+end
+
 local first = {
   traverse = "topdown",
   Header = section,
@@ -214,7 +284,7 @@ return {
           return header
         end,
       })
-      return doc:walk(first):walk(second)
+      return doc:walk(first):walk(second):walk({ Inlines = percent, Header = settle })
     end,
   },
 }
