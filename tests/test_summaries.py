@@ -76,6 +76,13 @@ def test_work_facts_divide_the_counts():
     assert found == {"work_default_k50": "300", "work_unbounded_k50": "450", "work_ratio_k50": "1.5"}
 
 
+def test_what_was_not_measured_is_named_all_the_same():
+    work = summaries.means(pd.DataFrame(columns=["engine", "k", "distance_computations"]), ["distance_computations"])
+    found = {**summaries.by_engine([], "overlap", [250]), **summaries.work_facts(work, [250])}
+    assert found["overlap_default_k250"] == found["overlap_hnswlib_k250_interval"] == "not available"
+    assert found["work_ratio_k250"] == "not available"
+
+
 def test_facts_are_kept_and_added_to(tmp_path):
     facts.record("drift", out=tmp_path, n=10_000)
     facts.record("drift", out=tmp_path, overlap=0.98765)

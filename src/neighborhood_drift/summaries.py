@@ -16,6 +16,9 @@ ENGINES = {
     "hnswlib": ("hnswlib", "hnswlib"),
 }
 
+SEARCHES = tuple(engine for engine in ENGINES if engine != "exact")
+ABSENT = facts.fixed(float("nan"))
+
 
 def word(engine: str) -> str:
     """Word of an engine in the names of facts; an engine without a row keeps its name."""
@@ -181,22 +184,36 @@ def onsets(table: pd.DataFrame, levels=(0.99, 0.95, 0.90), **bootstrap) -> pd.Da
     return pd.DataFrame(rows)
 
 
-def by_engine(summary: pd.DataFrame, metric: str, ks, *, decimals: int = 3) -> dict[str, str]:
+def by_engine(summary, metric: str, ks, *, decimals: int = 3) -> dict[str, str]:
     """Facts of one metric: ``<metric>_<engine>_k<k>`` and, with ``_interval``, its interval over queries.
+
+    Parameters
+    ----------
+    summary : DataFrame or empty list
+        Of `intervals.summarize`, by engine and k.
+    metric : str
+    ks : iterable of int
+        Each gives its facts for every search; what was not measured is "not available", so that a paper on few
+        points still names it.
+    decimals : int, default 3
 
     Examples
     --------
     >>> columns = ["engine", "k", "metric", "mean", "low", "high"]
     >>> summary = pd.DataFrame([["hnswlib", 50, "overlap", 0.9, 0.8, 1.0]], columns=columns)
-    >>> by_engine(summary, "overlap", [50])
-    {'overlap_hnswlib_k50': '0.900', 'overlap_hnswlib_k50_interval': '0.800 to 1.000'}
+    >>> named = by_engine(summary, "overlap", [50, 100])
+    >>> named["overlap_hnswlib_k50"], named["overlap_hnswlib_k50_interval"], named["overlap_hnswlib_k100"]
+    ('0.900', '0.800 to 1.000', 'not available')
     """
+    known = {}
+    if len(summary):
+        known = {(row.engine, row.k): row for row in summary[summary["metric"] == metric].itertuples()}
     named = {}
-    chosen = summary[(summary["metric"] == metric) & summary["k"].isin(list(ks))]
-    for row in chosen.itertuples():
-        name = f"{metric}_{word(row.engine)}_k{row.k}"
-        named[name] = facts.fixed(row.mean, decimals)
-        named[f"{name}_interval"] = facts.interval(row.low, row.high, decimals)
+    for engine in SEARCHES:
+        for k in ks:
+            name, row = f"{metric}_{word(engine)}_k{k}", known.get((engine, k))
+            named[name] = ABSENT if row is None else facts.fixed(row.mean, decimals)
+            named[f"{name}_interval"] = ABSENT if row is None else facts.interval(row.low, row.high, decimals)
     return named
 
 
@@ -222,9 +239,9 @@ def work_facts(work: pd.DataFrame, ks) -> dict[str, str]:
     at = work[work["metric"] == "distance_computations"].set_index(["engine", "k"])["mean"]
     named = {}
     for k in ks:
-        default, unbounded = at[("faiss-hnsw", k)], at[("faiss-hnsw-unbounded", k)]
-        named[f"work_default_k{k}"] = f"{default:,.0f}"
-        named[f"work_unbounded_k{k}"] = f"{unbounded:,.0f}"
+        default, unbounded = (at.get((engine, k), float("nan")) for engine in ("faiss-hnsw", "faiss-hnsw-unbounded"))
+        named[f"work_default_k{k}"] = facts.fixed(default, 0)
+        named[f"work_unbounded_k{k}"] = facts.fixed(unbounded, 0)
         named[f"work_ratio_k{k}"] = facts.fixed(unbounded / default, 1)
     return named
 
@@ -267,7 +284,7 @@ def lid_gap_facts(study: pd.DataFrame, ks) -> dict[str, str]:
     study : DataFrame
         Of `earlier.seed_study`.
     ks : iterable of int
-        Values of k among the study's.
+        A k that the study does not hold gives "not available".
 
     Returns
     -------
@@ -277,5 +294,5 @@ def lid_gap_facts(study: pd.DataFrame, ks) -> dict[str, str]:
     """
     columns = {"gap": "gap", "self": "self_arithmetic", "lost": "neighbors_lost"}
     columns |= {"then": "lid_exact_mean", "right": "right_lid_exact_mean"}
-    at = study.set_index("k")
+    at = study.set_index("k").reindex(list(ks))
     return {f"lid_{name}_k{k}": facts.fixed(at.loc[k, column], 2) for k in ks for name, column in columns.items()}
