@@ -268,9 +268,9 @@ class TestFaiss:
         visited = index.distance_computations
         index.search(points, k=100, ef=10)
         assert index.distance_computations == visited
-        classical = index.unbounded()
-        classical.search(points, k=100, ef=10)
-        assert classical.distance_computations > visited
+        following = index.unbounded()
+        following.search(points, k=100, ef=10)
+        assert following.distance_computations > visited
 
     def test_the_unbounded_view_is_the_unbounded_engine(self, points):
         view = build_index("faiss-hnsw", points, M=4, seed=7).unbounded()

@@ -29,7 +29,7 @@ def build_index(name: str, base, *, metric: str = "l2", seed: int = 0, threads: 
     Parameters
     ----------
     name : str
-        "faiss-flat", "faiss-hnsw", "faiss-hnsw-unbounded" (the same graph, searched by the classical rule) or
+        "faiss-flat", "faiss-hnsw", "faiss-hnsw-unbounded" (the same graph, whose effort follows k) or
         "hnswlib".
     base : (n, d) array
         Points; row numbers are their ids.

@@ -1,4 +1,4 @@
-"""FAISS's HNSW, with its default stopping rule and with the classical one."""
+"""FAISS's HNSW: with its default queue, where effort stays at efSearch, and unbounded, where it follows k."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class FaissHNSW(FaissIndex):
 
 
 class FaissHNSWUnbounded(FaissHNSW):
-    """``IndexHNSWFlat`` searched with the classical rule (``bounded_queue=False``): a queue of max(ef, k) points, and
+    """``IndexHNSWFlat`` searched with ``bounded_queue=False``: a queue of max(ef, k) points, and
     the search stops when the next one to expand is farther than all of them."""
 
     engine = "faiss-hnsw-unbounded"
