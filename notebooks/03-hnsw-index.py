@@ -244,6 +244,12 @@ facts.record(
     faiss_seeds_share=facts.fixed(alike["faiss-hnsw", "seed"], 2),
     hnswlib_seeds_share=facts.fixed(alike["hnswlib", "seed"], 2),
     hnswlib_orders_share=facts.fixed(alike["hnswlib", "insertion order"], 2),
+)
+
+# %%
+facts.record(
+    "hnsw",
+    out=out,
     effort_below=2 * M - 1,
     effort_at=2 * M,
     faiss_links_below=facts.fixed(links["faiss-hnsw", 2 * M - 1], 1),
