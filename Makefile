@@ -34,28 +34,28 @@ help: ## list the targets and the variables
 
 env: .venv/base.stamp ## make .venv, the environment of every other target, with the locked versions
 
-report: .venv/base.stamp ## the paper: run the notebooks that are not up to date, then render HTML and PDF
+report: .venv/engines.stamp ## the paper: run the notebooks that are not up to date, then render HTML and PDF
 	$(STUDY) report --params $(PARAMS) $(VECTORS:%=-p vectors=%) $(OUT:%=--out %)
 
-run: .venv/base.stamp ## run the notebooks that are not up to date
+run: .venv/engines.stamp ## run the notebooks that are not up to date
 	$(STUDY) run --params $(PARAMS) $(VECTORS:%=-p vectors=%) $(OUT:%=--out %)
 
-render: .venv/base.stamp ## render HTML and PDF from the last run
+render: .venv/engines.stamp ## render HTML and PDF from the last run
 	$(STUDY) render $(OUT:%=--out %)
 
-quick: .venv/base.stamp ## the paper from the small parameters, into runs/quick
+quick: .venv/engines.stamp ## the paper from the small parameters, into runs/quick
 	$(STUDY) report --params report/params/quick.yml --out runs/quick
 
-lab: .venv/base.stamp ## open the notebooks in JupyterLab; saving keeps .ipynb and .py paired
+lab: .venv/engines.stamp ## open the notebooks in JupyterLab; saving keeps .ipynb and .py paired
 	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks
 
-notebooks: .venv/base.stamp ## execute the committed notebooks anew from their .py
+notebooks: .venv/engines.stamp ## execute the committed notebooks anew from their .py
 	$(BIN)/jupytext --quiet --to ipynb --update notebooks/*.py
 	$(BIN)/jupyter nbconvert --log-level=WARN --to notebook --inplace --execute \
 	--ExecutePreprocessor.record_timing=False notebooks/*.ipynb
 	$(BIN)/jupytext --quiet --sync notebooks/*.ipynb
 
-test: .venv/test.stamp .venv/encode.stamp ## all tests: package, doctests, then the committed notebooks with their outputs
+test: .venv/engines.stamp .venv/test.stamp .venv/encode.stamp ## all tests: package, doctests, then the committed notebooks with their outputs
 	$(BIN)/python -m pytest -n 2
 	$(BIN)/python -m pytest -n 2 --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg notebooks/*.ipynb
 
@@ -63,7 +63,7 @@ check: .venv/test.stamp ## ruff on modules, scripts and notebooks: rules and for
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-bench: .venv/test.stamp ## print the table of speed and memory
+bench: .venv/engines.stamp .venv/test.stamp ## print the table of speed and memory
 	$(BIN)/python benchmarks/run.py
 
 embed: .venv/encode.stamp ## vectors from IMAGES into OUT, with ResNet-50; how the bundled ones were made: data/README.md
@@ -94,6 +94,12 @@ clean: ## remove what runs and tests made; the environment stays
 # No cache: pip would take a build from another project that was made with -march=native.
 	HNSWLIB_NO_NATIVE=1 $(INSTALL) --no-cache-dir hnswlib
 	$(INSTALL) --editable .
+	touch $@
+
+# Annoy has no wheel either, and is compiled without -march=native for the same reason.
+.venv/engines.stamp: .venv/base.stamp
+	ANNOY_COMPILER_ARGS=-O3,-ffast-math,-fno-associative-math,-DANNOYLIB_MULTITHREADED_BUILD,-std=c++14 \
+	$(INSTALL) --no-cache-dir --no-binary annoy --editable '.[engines]'
 	touch $@
 
 .venv/test.stamp: .venv/base.stamp

@@ -26,7 +26,13 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 LONGEST_MODULE = 300
 
 # PyPI's name on the left; on the right conda-forge's, where it has another one.
-CONDA_NAMES = {"torch": "pytorch", "pypandoc-binary": "pypandoc", "typst": "typst-py"}
+CONDA_NAMES = {
+    "torch": "pytorch",
+    "pypandoc-binary": "pypandoc",
+    "typst": "typst-py",
+    "annoy": "python-annoy",
+    "redis": "redis-py",
+}
 # What conda-forge alone needs: the interpreter, pip, Quarto, and the pandoc that pypandoc-binary brings along.
 CONDA_ONLY = {"python", "pip", "quarto", "pandoc"}
 
