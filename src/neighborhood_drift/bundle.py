@@ -99,27 +99,62 @@ def read_bundle(folder) -> tuple[dict[str, Part], tuple[str, ...], dict]:
     """
     folder = Path(folder)
     provenance = read_provenance(folder)
-    for name, known in provenance["files"].items():
-        if not (folder / name).is_file():
-            raise InputError(f"{folder.name}/{name} is missing; restore it, or make the folder again with embed.")
-        if sha256(folder / name) != known["sha256"]:
+    files = {name: _place(folder, name, known) for name, known in provenance["files"].items()}
+    for name, file in files.items():
+        shown = f"{file.parent.name}/{name}"
+        if not file.is_file():
+            raise InputError(f"{shown} is missing; restore it, or make the folder again with embed.")
+        if sha256(file) != provenance["files"][name]["sha256"]:
             raise InputError(
-                f"{folder.name}/{name} does not match its checksum in {PROVENANCE} (truncated or changed); restore it, "
+                f"{shown} does not match its checksum in {PROVENANCE} (truncated or changed); restore it, "
                 "or make the folder again with embed."
             )
-    listed = json.loads((folder / "names.json").read_text(encoding="utf-8"))
+    listed = json.loads(files["names.json"].read_text(encoding="utf-8"))
     classes = tuple(listed.pop("classes"))
     parts = {}
     for name, names in listed.items():
-        array = np.load(folder / f"{name}.npy", allow_pickle=False)
-        labels, pictures = folder / f"{name}-labels.npy", folder / f"{name}.jpg"
+        labels, pictures = files.get(f"{name}-labels.npy"), files.get(f"{name}.jpg")
         parts[name] = Part(
-            array,
+            np.load(files[f"{name}.npy"], allow_pickle=False),
             tuple(names),
-            np.load(labels, allow_pickle=False).astype(np.int64) if labels.name in provenance["files"] else None,
-            tiles(pictures, len(names)) if pictures.name in provenance["files"] else None,
+            None if labels is None else np.load(labels, allow_pickle=False).astype(np.int64),
+            None if pictures is None else tiles(pictures, len(names)),
         )
     return parts, classes, provenance
+
+
+def share_files(folder, other) -> list[str]:
+    """Keep no second copy of what a data set beside this one holds byte for byte, such as the same pictures.
+
+    The provenance of ``folder`` then names, with each shared file, the folder that it lies in; its checksum stays.
+
+    Parameters
+    ----------
+    folder, other : path
+        Two folders that `write_bundle` made, side by side.
+
+    Returns
+    -------
+    list of str
+        Names of the files that were removed from ``folder``.
+
+    Raises
+    ------
+    InputError
+        If the folders do not stand side by side, are one, or a provenance cannot be read.
+    """
+    folder, other = Path(folder).resolve(), Path(other).resolve()
+    if folder.parent != other.parent or folder == other:
+        raise InputError(f"{other.name} is not another data set beside {folder.name}; files are shared side by side.")
+    provenance, held = read_provenance(folder), read_provenance(other)["files"]
+    own = {name: known for name, known in provenance["files"].items() if "in" not in known}
+    shared = [name for name in own if "in" not in held.get(name, {"in": ""}) and held[name] == own[name]]
+    for name in shared:
+        own[name]["in"] = other.name
+    write_text(folder / PROVENANCE, json.dumps(provenance, indent=1) + "\n")
+    for name in shared:
+        (folder / name).unlink()
+    return shared
 
 
 def read_provenance(folder) -> dict:
@@ -132,6 +167,11 @@ def read_provenance(folder) -> dict:
         return provenance
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path.parent.name}/{path.name} cannot be read as a provenance file: {error}.") from error
+
+
+def _place(folder: Path, name: str, known: dict) -> Path:
+    """Where a file of a bundle lies: in its folder, or in the one beside it that holds the same file."""
+    return folder.parent / known["in"] / name if "in" in known else folder / name
 
 
 def sheet(images: np.ndarray) -> Image.Image:

@@ -1,60 +1,20 @@
-"""Vectors in: the bundled sample, a folder made by ``embed``, or a user's own ``.npy`` / ``.npz``."""
+"""Vectors in, by name or path: the bundled samples, embedded images, Fashion-MNIST, a user's own arrays."""
 
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from tokenize import TokenError
 
 import numpy as np
 
-from .bundle import PROVENANCE, Part, read_bundle
+from .bundle import PROVENANCE
 from .checks import InputError, vectors, whole_number
-from .files import sha256
+from .dataset_files import Dataset, read_embedded, read_user_file
+from .idx import is_fashion_mnist, read_fashion_mnist
 from .images import DOWNLOADS, cache_folder
 
-# What NumPy raises on damage to a header, an archive or its compressed members.
-_DAMAGED = (ValueError, EOFError, OSError, TokenError, NotImplementedError, zipfile.BadZipFile, zlib.error)
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """Vectors with what is known about them; made by `load_dataset`.
-
-    Parameters
-    ----------
-    name : str
-        Bundled name, or name of the folder or file (without the path to it).
-    vectors : (n, d) float16 or float32
-        The base.
-    checksum : str
-        SHA-256 of the file that holds the base.
-    provenance : dict
-        How the vectors were made; for a user's file its name, shape and dtype.
-    labels : (n,) int64 or None
-    classes : tuple of str
-        Names of the labels, empty where unknown.
-    images : (n, 32, 32, 3) uint8 or None
-        Small pictures, for figures only.
-    names : tuple of str or None
-    queries : (q, d) or None
-        Vectors of points that are not in the base.
-    query_labels : (q,) int64 or None
-    """
-
-    name: str
-    vectors: np.ndarray
-    checksum: str
-    provenance: dict
-    labels: np.ndarray | None = None
-    classes: tuple[str, ...] = ()
-    images: np.ndarray | None = None
-    names: tuple[str, ...] | None = None
-    queries: np.ndarray | None = None
-    query_labels: np.ndarray | None = None
+ARRAYS = (".npy", ".npz")
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +52,7 @@ def load_dataset(name_or_path) -> Dataset:
         - a bundled name, such as ``"cifar10-resnet50"``: a folder of ``data/`` in the source checkout, or of
           ``$NEIGHBORHOOD_DRIFT_DATA``; every file is verified against its recorded checksum;
         - a folder that ``embed`` made, or the name of an image set that ``embed`` has embedded to its default place;
+        - a folder with the four files of Fashion-MNIST, see `idx.read_fashion_mnist`;
         - an ``.npy`` file with an (n, d) array;
         - an ``.npz`` file with the array ``vectors`` and, optionally, ``labels`` (n,), ``queries`` (q, d) and
           ``images`` (n, 32, 32, 3) uint8; an archive with one array needs no name.
@@ -115,26 +76,12 @@ def load_dataset(name_or_path) -> Dataset:
     neighborhood_drift.checks.InputError: nothing.npy does not exist.
     """
     path = Path(name_or_path)
-    if path.suffix.lower() in (".npy", ".npz"):
+    if path.suffix.lower() in ARRAYS:
         if not path.is_file():
             raise InputError(f"{path} does not exist.")
-        return _user_file(path)
+        return read_user_file(path)
     folder = _find_folder(str(name_or_path))
-    parts, classes, provenance = read_bundle(folder)
-    base, queries = parts["base"], parts.get("queries")
-    labels = {part: _aligned(parts[part].labels, len(parts[part].vectors), f"{part} labels") for part in parts}
-    return Dataset(
-        folder.name,
-        _stored(base, f"{folder.name}/base.npy"),
-        provenance["files"]["base.npy"]["sha256"],
-        provenance,
-        labels["base"],
-        classes,
-        base.images,
-        base.names,
-        None if queries is None else _stored(queries, f"{folder.name}/queries.npy"),
-        labels.get("queries"),
-    )
+    return read_fashion_mnist(folder) if is_fashion_mnist(folder) else read_embedded(folder)
 
 
 def load_sample(name_or_path, *, points: int = 0, queries: int = 0, seed: int = 0, metric: str = "l2") -> Sample:
@@ -191,6 +138,51 @@ def load_sample(name_or_path, *, points: int = 0, queries: int = 0, seed: int = 
     )
 
 
+def load_others(names, *, data_dir="", points: int = 0, queries: int = 0, seed: int = 0, metric="l2") -> list[Sample]:
+    """Load further data sets as `load_sample` does, those of ``names`` that are at hand, in the order of ``names``.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Bundled names, names of embedded image sets, or of folders, ``.npy`` or ``.npz`` files in ``data_dir``; one that
+        is not at hand is passed over (`absent` tells which).
+    data_dir : str or path, default ""
+        Folder of data that are not bundled, such as ``fashion-mnist/``; it is looked into first. Empty: none.
+    points, queries, seed, metric
+        Of `load_sample`.
+
+    Returns
+    -------
+    list of Sample
+
+    Raises
+    ------
+    InputError
+        If ``data_dir`` is no folder, or data that are at hand are damaged.
+
+    Examples
+    --------
+    >>> load_others(["nowhere"])
+    []
+    """
+    places = [place for place in (_at_hand(name, data_dir) for name in names) if place]
+    return [load_sample(place, points=points, queries=queries, seed=seed, metric=metric) for place in places]
+
+
+def absent(names, data_dir="") -> list[str]:
+    """Names of further data sets that `load_others` would pass over, because they are not at hand.
+
+    >>> absent(["nowhere"])
+    ['nowhere']
+    """
+    return [name for name in names if _at_hand(name, data_dir) is None]
+
+
+def is_data_folder(path) -> bool:
+    """Whether a folder holds a data set: one that ``embed`` made, or files of Fashion-MNIST."""
+    return (Path(path) / PROVENANCE).is_file() or is_fashion_mnist(path)
+
+
 def bundled_folder() -> Path:
     """Folder of the bundled data: ``$NEIGHBORHOOD_DRIFT_DATA``, or ``data/`` of the source checkout."""
     return Path(os.environ.get("NEIGHBORHOOD_DRIFT_DATA") or Path(__file__).parents[2] / "data")
@@ -207,10 +199,19 @@ def _draw(n: int, size: int, seed) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).choice(n, size, replace=False))
 
 
+def _at_hand(name: str, data_dir) -> Path | None:
+    places = [bundled_folder() / name, cache_folder() / "vectors" / name]
+    if data_dir:
+        if not Path(data_dir).is_dir():
+            raise InputError(f"data_dir is {str(data_dir)!r}; it must be a folder, with one data set a folder or file.")
+        places = [Path(data_dir) / name, *(Path(data_dir) / f"{name}{suffix}" for suffix in ARRAYS), *places]
+    found = (place for place in places if is_data_folder(place) or (place.suffix in ARRAYS and place.is_file()))
+    return next(found, None)
+
+
 def _find_folder(name: str) -> Path:
-    places = [Path(name), bundled_folder() / name, cache_folder() / "vectors" / name]
-    for folder in places:
-        if (folder / PROVENANCE).is_file():
+    for folder in (Path(name), bundled_folder() / name, cache_folder() / "vectors" / name):
+        if is_data_folder(folder):
             return folder
     if name in DOWNLOADS:
         raise InputError(
@@ -219,52 +220,6 @@ def _find_folder(name: str) -> Path:
         )
     known = ", ".join(bundled_names())
     told = f"bundled are {known}" if known else "no bundled data was found; set NEIGHBORHOOD_DRIFT_DATA to its folder"
-    raise InputError(f"data set {name!r} is neither a bundled name nor an .npy, .npz or embed's folder; {told}.")
-
-
-def _stored(part: Part, what: str) -> np.ndarray:
-    if len(part.names) != len(part.vectors):
-        raise InputError(f"{what} has {len(part.vectors)} vectors for {len(part.names)} image names.")
-    return _numbers(part.vectors, what)
-
-
-def _numbers(array: np.ndarray, what: str) -> np.ndarray:
-    single = vectors(array, what)
-    return array if array.dtype in (np.float16, np.float32) else single
-
-
-def _aligned(array, n: int, what: str, shape=()):
-    if array is not None and array.shape != (n, *shape):
-        raise InputError(f"{what} have shape {array.shape}; {(n, *shape)} is needed, one entry a vector.")
-    return array
-
-
-def _user_file(path: Path) -> Dataset:
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        arrays = (
-            {"vectors": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
-        )
-    except _DAMAGED as error:
-        pickled = "pickle" in str(error).lower()
-        told = "it holds pickled objects, which are refused; save a plain array" if pickled else f"{error}"
-        raise InputError(f"{path.name} cannot be read as a whole NumPy file: {told}.") from error
-    if "vectors" not in arrays and len(arrays) == 1:
-        arrays = {"vectors": next(iter(arrays.values()))}
-    if "vectors" not in arrays:
-        raise InputError(f"{path.name} must hold an array named vectors; it holds {', '.join(arrays) or 'nothing'}.")
-    stored = _numbers(arrays["vectors"], path.name)
-    labels, images = arrays.get("labels"), arrays.get("images")
-    n = len(stored)
-    if labels is not None and labels.dtype.kind not in "iu":
-        raise InputError(f"labels of {path.name} have dtype {labels.dtype}; whole numbers are needed.")
-    if images is not None and images.dtype != np.uint8:
-        raise InputError(f"images of {path.name} have dtype {images.dtype}; uint8 is needed.")
-    queries = arrays.get("queries")
-    if queries is not None:
-        vectors(queries, f"queries of {path.name}", dimension=stored.shape[1])
-    labels = None if labels is None else _aligned(labels.astype(np.int64), n, f"labels of {path.name}")
-    images = _aligned(images, n, f"images of {path.name}", (32, 32, 3))
-    given = arrays["vectors"]
-    provenance = {"file": path.name, "shape": list(given.shape), "dtype": str(given.dtype)}
-    return Dataset(path.stem, stored, sha256(path), provenance, labels, images=images, queries=queries)
+    raise InputError(
+        f"data set {name!r} is neither a bundled name nor an .npy, .npz, embed's folder or Fashion-MNIST's; {told}."
+    )

@@ -12,7 +12,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from ..bundle import PROVENANCE, Part, read_provenance, write_bundle
+from ..bundle import PROVENANCE, Part, read_provenance, share_files, write_bundle
 from ..checks import InputError
 from ..embedding import embed_images, refuse_other, run_identity
 from ..encoders import load_encoder
@@ -34,6 +34,7 @@ def embed(
     bfloat16: Annotated[bool, typer.Option("--bfloat16", help="Run the encoder in bfloat16.")] = False,
     skip_unreadable: Annotated[bool, typer.Option("--skip-unreadable", help="Leave unreadable images out.")] = False,
     license_file: Annotated[Path | None, typer.Option("--license", help="License of the weights, kept beside.")] = None,
+    share: Annotated[Path | None, typer.Option(help="Folder beside --out; its files are not kept twice.")] = None,
     progress: Annotated[bool, typer.Option(help="Show progress.")] = True,
 ) -> None:
     """Embed images with a pretrained encoder; a run that was stopped goes on where it ended.
@@ -45,6 +46,8 @@ def embed(
         raise InputError("both an order and a sample are given; an order already says which images are taken.")
     if license_file and not license_file.is_file():
         raise InputError(f"license file {license_file} does not exist.")
+    if share:
+        read_provenance(share)
     if out is None and images not in DOWNLOADS:
         raise InputError("an output folder is needed for a folder or archive of images; name it with --out.")
     out = Path(out or cache_folder() / "vectors" / images)
@@ -67,6 +70,7 @@ def embed(
         refuse_other(stored, identity | size, out)
         shutil.rmtree(work, ignore_errors=True)
         typer.echo(f"{out} is complete already.")
+        _share(out, share)
         return
     made = embed_images(
         seen.images, loaded, work, fingerprint=seen.fingerprint, batch_size=batch_size, dtype=dtype, progress=progress
@@ -88,9 +92,15 @@ def embed(
     write_bundle(out, _parts(made, seen, parts), listed.classes, provenance, _base(seen, parts), work / "bundle")
     shutil.rmtree(work)
     typer.echo(f"{out}: {made.shape[0]:,} vectors of {made.shape[1]:,} dimensions, {dtype}.")
+    _share(out, share)
 
 
 _PACKAGES = ("neighborhood-drift", "numpy", "pillow", "torch", "torchvision")
+
+
+def _share(out: Path, other: Path | None) -> None:
+    if other:
+        typer.echo(f"shared with {other.name}: {', '.join(share_files(out, other)) or 'nothing more'}")
 
 
 def _order_text(order: Path | None, sample: int, seed: int) -> str:
