@@ -1,0 +1,131 @@
+"""Beside the null model: nothing is found where only chance lost neighbors, and what was planted is found."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neighborhood_drift.checks import InputError
+from neighborhood_drift.exact import exact_neighbors
+from neighborhood_drift.excess import (
+    MEASURES,
+    beside_null,
+    by_rank,
+    concentration,
+    excesses,
+    matched,
+    queries_that_lose,
+)
+from neighborhood_drift.metrics import overlap
+from neighborhood_drift.neighbors import Neighbors
+from neighborhood_drift.null import lost_at_random
+
+K = 20
+
+
+@pytest.fixture(scope="module")
+def base():
+    return np.random.default_rng(2).normal(size=(400, 6)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def exact(base):
+    return exact_neighbors(base, k=3 * K)
+
+
+def losing(exact, ranks, *, fill=None):
+    """Lists that lost the neighbors of some ranks, and hold those of other ranks instead."""
+    kept = [rank for rank in range(K) if rank not in ranks] + list(fill or range(K, K + len(ranks)))
+    return Neighbors(exact.ids[:, kept], exact.distances[:, kept])
+
+
+@given(st.lists(st.integers(0, 5), min_size=3, max_size=3), st.lists(st.integers(0, 3), min_size=3, max_size=3))
+def test_the_null_has_the_losses_and_the_missing_slots_of_each_query(lost, missing):
+    exact = Neighbors(np.tile(np.arange(12), (3, 1)), np.tile(np.arange(12.0), (3, 1)))
+    missing = np.minimum(missing, lost)
+    ids, distances = exact.ids[:, :6].copy(), exact.distances[:, :6].copy()
+    for row in range(3):
+        kept = np.delete(np.arange(6 + lost[row] - missing[row]), np.arange(lost[row]))
+        ids[row], distances[row] = -1, np.inf
+        ids[row, : len(kept)], distances[row, : len(kept)] = kept, kept
+    found = Neighbors(ids, distances)
+    null = matched(exact, found)
+    np.testing.assert_allclose(overlap(exact.first(6), null), overlap(exact.first(6), found))
+    np.testing.assert_array_equal(null.found, found.found)
+
+
+def test_lists_of_the_null_model_deform_as_much_as_the_null(base, exact):
+    tables = [
+        beside_null(base, np.arange(400), exact, lost_at_random(exact, K, 0.2, seed=seed), seed=50 * seed).assign(
+            run=seed
+        )
+        for seed in range(8)
+    ]
+    found = excesses(pd.concat(tables), by=("run",), resamples=400)
+    # 32 intervals of 95 %: six or more misses have a chance below one in a hundred
+    assert (found["verdict"] != "as much").sum() <= 5
+
+
+def test_losing_the_farthest_moves_less_and_losing_the_nearest_more(base, exact):
+    far = beside_null(base, np.arange(400), exact, losing(exact, [18, 19])).assign(engine="far")
+    near = beside_null(base, np.arange(400), exact, losing(exact, [0, 1])).assign(engine="near")
+    worse = beside_null(base, np.arange(400), exact, losing(exact, [0, 1], fill=[58, 59])).assign(engine="worse")
+    found = excesses(pd.concat([far, near, worse]), by=("engine",), resamples=200).set_index(["engine", "metric"])
+    verdicts = found["verdict"].unstack()  # noqa: PD010
+    assert verdicts["mean_distance_ratio"].to_dict() == {"far": "less", "near": "more", "worse": "more"}
+    assert verdicts["kth_distance_ratio"].to_dict() == {"far": "as much", "near": "as much", "worse": "more"}
+    assert (
+        (found["relative"].loc[("worse", "mean_distance_ratio")]) > found["relative"].loc["near", "mean_distance_ratio"]
+    )
+    np.testing.assert_allclose(found["mean"] - found["null"], found["excess"])
+
+
+def test_what_is_not_measured_is_not_judged(base, exact):
+    table = beside_null(base, np.arange(400), exact, losing(exact, [3])).assign(engine="a")
+    table["lid_difference"] = np.nan
+    verdicts = excesses(table, by=("engine",), resamples=50).set_index("metric")["verdict"]
+    assert verdicts["lid_difference"] == "not available" and verdicts["mean_distance_ratio"] != "not available"
+    with pytest.raises(InputError, match="lacks lid_difference_null"):
+        excesses(table.drop(columns="lid_difference_null"), by=("engine",))
+
+
+def test_losses_are_placed_at_their_ranks(exact):
+    table = by_rank(exact, losing(exact, [15, 16, 17, 18, 19]), bins=4, resamples=20)
+    assert table[["first", "last"]].to_numpy().tolist() == [[1, 5], [6, 10], [11, 15], [16, 20]]
+    assert table["share"].tolist() == [1, 1, 1, 0] and table["away"].tolist() == [0.25, 0.25, 0.25, -0.75]
+
+
+def test_chance_is_flat_over_ranks(exact):
+    table = by_rank(exact, lost_at_random(exact, K, 0.3), bins=5)
+    # five intervals of 95 %
+    assert ((table["away_low"] <= 0) & (table["away_high"] >= 0)).sum() >= 4
+
+
+def test_concentration_counts_the_worst():
+    assert concentration(np.r_[np.zeros(10), np.ones(90)]) == 1
+    assert concentration(np.full(50, 0.9)) == pytest.approx(0.1)
+    assert np.isnan(concentration(np.ones(5)))
+
+
+def test_losses_of_chance_look_like_chance_and_others_do_not(base, exact):
+    drawn = lost_at_random(exact, K, 0.2, seed=3)
+    few = np.where(np.arange(400) % 10 == 0, 15, 0)
+    uneven = lost_at_random(exact, K, few)
+    tables = [beside_null(base, np.arange(400), exact, one, draws=1) for one in (drawn, uneven, uneven)]
+    table = pd.concat(part.assign(engine=name) for part, name in zip(tables, ("chance", "few", "same"), strict=True))
+    found = queries_that_lose(table, K).set_index("engine")
+    low, worst, high = found.loc["chance", ["chance_low", "worst_tenth", "chance_high"]]
+    # one draw of many lies beyond 95 % of them now and then, but not by far
+    assert low - 0.01 <= worst <= high + 0.01
+    assert found.loc["few", "worst_tenth"] == 1 > found.loc["few", "chance_high"]
+    assert found.loc["few", "none"] == 0.9
+    assert found.loc["few", "others"] > 0.4 > abs(found.loc["chance", "others"])
+
+
+def test_an_index_that_loses_nothing_has_no_concentration(base, exact):
+    table = beside_null(base, np.arange(400), exact, exact.first(K), draws=1).assign(engine="exact")
+    row = queries_that_lose(table, K).iloc[0]
+    assert row["none"] == 1 and row[["worst_tenth", "chance_low", "lid", "others"]].isna().all()
+    assert (excesses(table, by=("engine",), resamples=20)["verdict"] == "as much").all()
+    assert set(MEASURES) <= set(table)
