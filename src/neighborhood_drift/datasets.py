@@ -165,7 +165,7 @@ def load_others(names, *, data_dir="", points: int = 0, queries: int = 0, seed: 
     >>> load_others(["nowhere"])
     []
     """
-    places = [place for place in (_at_hand(name, data_dir) for name in names) if place]
+    places = find_others(names, data_dir).values()
     return [load_sample(place, points=points, queries=queries, seed=seed, metric=metric) for place in places]
 
 
@@ -175,7 +175,23 @@ def absent(names, data_dir="") -> list[str]:
     >>> absent(["nowhere"])
     ['nowhere']
     """
-    return [name for name in names if _at_hand(name, data_dir) is None]
+    found = find_others(names, data_dir)
+    return [name for name in names if name not in found]
+
+
+def find_others(names, data_dir="") -> dict[str, Path]:
+    """Where the further data sets of ``names`` that are at hand lie: name -> folder or file, as `load_others` reads."""
+    if data_dir and not Path(data_dir).is_dir():
+        raise InputError(f"data_dir is {str(data_dir)!r}; it must be a folder, with one data set a folder or file.")
+    found = {}
+    for name in names:
+        places = [bundled_folder() / name, cache_folder() / "vectors" / name]
+        if data_dir:
+            places = [Path(data_dir) / name, *(Path(data_dir) / f"{name}{suffix}" for suffix in ARRAYS), *places]
+        for place in places:
+            if is_data_folder(place) or (place.suffix in ARRAYS and place.is_file()):
+                found.setdefault(name, place)
+    return found
 
 
 def is_data_folder(path) -> bool:
@@ -197,16 +213,6 @@ def _draw(n: int, size: int, seed) -> np.ndarray:
     if size == 0 or size >= n:
         return np.arange(n)
     return np.sort(np.random.default_rng(seed).choice(n, size, replace=False))
-
-
-def _at_hand(name: str, data_dir) -> Path | None:
-    places = [bundled_folder() / name, cache_folder() / "vectors" / name]
-    if data_dir:
-        if not Path(data_dir).is_dir():
-            raise InputError(f"data_dir is {str(data_dir)!r}; it must be a folder, with one data set a folder or file.")
-        places = [Path(data_dir) / name, *(Path(data_dir) / f"{name}{suffix}" for suffix in ARRAYS), *places]
-    found = (place for place in places if is_data_folder(place) or (place.suffix in ARRAYS and place.is_file()))
-    return next(found, None)
 
 
 def _find_folder(name: str) -> Path:

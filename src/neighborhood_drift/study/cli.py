@@ -16,8 +16,9 @@ from . import compare as comparing
 from . import render as rendering
 from . import run as running
 from .embed import embed
+from .extra import keep_extra
 from .parameters import ParameterSet, default_out, parse_given, read_set
-from .project import Project, StudyError, find_root
+from .project import Project, StudyError, find_root, title
 
 
 class Commands(TyperGroup):
@@ -61,7 +62,17 @@ Out = Annotated[
 ]
 Only = Annotated[
     list[str] | None,
-    typer.Option("--only", metavar="NOTEBOOK", help="This notebook alone, by number or name; repeatable."),
+    typer.Option(
+        "--only",
+        metavar="NOTEBOOK",
+        help="This notebook alone, by number or name; repeatable. `status` lists them with their questions.",
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir", metavar="FOLDER", help="Data sets that are not bundled, such as fashion-mnist/; used where named."
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Run also what is up to date.")]
 Route = Annotated[str, typer.Option("--route", metavar="quarto|direct", help="[default: quarto where it is installed]")]
@@ -72,16 +83,16 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-def _chosen(given, params) -> tuple[Path, ParameterSet]:
+def _chosen(given, params, data_dir=None) -> tuple[Path, ParameterSet]:
     root = find_root()
     chosen = read_set(params or root / "report" / "params" / "paper.yml", root)
-    values = parse_given(given or [], Path.cwd())
+    values = parse_given([*(given or []), *([f"data_dir={data_dir}"] if data_dir else [])], Path.cwd())
     embedded = None if "vectors" in values else chosen.embed
     return root, ParameterSet(chosen.shared, chosen.notebooks, embedded, values)
 
 
-def _project(given, params, out) -> tuple[Project, ParameterSet]:
-    root, chosen = _chosen(given, params)
+def _project(given, params, out, data_dir=None) -> tuple[Project, ParameterSet]:
+    root, chosen = _chosen(given, params, data_dir)
     project = Project(root, (out or default_out(chosen, root)).resolve())
     if project.out == project.sources and default_out(chosen, root) != project.sources:
         raise InputError(f"{project.out} is for the bundled vectors; name another --out, or none.")
@@ -91,9 +102,16 @@ def _project(given, params, out) -> tuple[Project, ParameterSet]:
 
 
 @app.command()
-def run(given: Given = None, params: Params = None, out: Out = None, only: Only = None, force: Force = False):
+def run(
+    given: Given = None,
+    params: Params = None,
+    out: Out = None,
+    only: Only = None,
+    force: Force = False,
+    data_dir: DataDir = None,
+):
     """Run the notebooks that are not up to date."""
-    project, chosen = _project(given, params, out)
+    project, chosen = _project(given, params, out, data_dir)
     running.run(project, chosen, only=only, force=force, say=_say)
 
 
@@ -113,19 +131,21 @@ def report(
     only: Only = None,
     force: Force = False,
     route: Route = "",
+    data_dir: DataDir = None,
 ):
     """Run what is not up to date, then make the paper."""
-    project, chosen = _project(given, params, out)
+    project, chosen = _project(given, params, out, data_dir)
     running.run(project, chosen, only=only, force=force, say=_say)
     _render(project, route)
 
 
 @app.command()
-def status(given: Given = None, params: Params = None, out: Out = None):
-    """Say which notebooks are up to date, and why others are not."""
-    project, chosen = _project(given, params, out)
+def status(given: Given = None, params: Params = None, out: Out = None, data_dir: DataDir = None):
+    """Say which notebooks there are, what each asks, and which are up to date, or why not."""
+    project, chosen = _project(given, params, out, data_dir)
     for name, (reason, _, _) in running.plan(project, chosen).items():
         _say(f"{name}: {reason or 'up to date'}")
+        _say(f"    {title(project.notebooks()[name])}")
 
 
 @app.command()
@@ -136,6 +156,18 @@ def compare(out: Out = None):
     _say(f"{compared - len(different)} of {compared} published numbers came out the same (times and versions left out)")
     for name, published, ours in different:
         _say(f"  {name}: published {published}, here {ours}")
+
+
+@app.command()
+def extra(
+    name: Annotated[str, typer.Argument(help="The word that its facts have in their names, such as redis.")],
+    command: Annotated[str, typer.Option("--command", metavar="TEXT", help="How the run was made, for the paper.")],
+    out: Out = None,
+):
+    """Keep facts of a run that needs what a fresh clone lacks, for the paper: report/published/extra/NAME.yml."""
+    root = find_root()
+    path = keep_extra(Project(root, (out or root / "report").resolve()), name, command)
+    _say(f"{path} written; `run` brings its facts into the paper's variables")
 
 
 @app.command(hidden=True)

@@ -17,7 +17,8 @@ from ..files import sha256
 from .project import Project, read_notebook
 
 PACKAGE = Path(__file__).resolve().parents[1]
-LIBRARIES = ("numpy", "scipy", "pandas", "matplotlib", "numba", "faiss-cpu", "hnswlib")
+LIBRARIES = ("numpy", "scipy", "pandas", "matplotlib", "numba", "scikit-learn", "umap-learn")
+LIBRARIES += ("faiss-cpu", "hnswlib", "usearch", "annoy", "pynndescent", "scann", "redis")
 
 
 def versions() -> dict[str, str]:
@@ -62,6 +63,14 @@ def data_checksums(project: Project, vectors: str | None) -> dict[str, str]:
         if "files" in loaded.provenance:  # of an embedded folder also labels, names and pictures
             found["parts"] = {name: file["sha256"] for name, file in sorted(loaded.provenance["files"].items())}
     return found
+
+
+def further_data(names, data_dir: str) -> dict[str, dict[str, str]]:
+    """Checksums of the further data sets at hand that a notebook reads; each is loaded, and so verified."""
+    from ..datasets import find_others, load_dataset
+
+    loaded = {name: load_dataset(place) for name, place in find_others(names, data_dir).items()}
+    return {"also": {name: data.checksum for name, data in loaded.items()}} if names else {}
 
 
 def notebook_checksum(source: Path) -> str:

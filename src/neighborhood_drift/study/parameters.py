@@ -12,8 +12,8 @@ from pathlib import Path
 
 import yaml
 
-from ..bundle import PROVENANCE
 from ..checks import METRICS, InputError, one_of, whole_number
+from ..datasets import is_data_folder
 from .project import Project, read_notebook
 
 NEIGHBORHOODS = ("k", "ks", "ks_growing", "ks_shown", "seed_ks", "few_ks")
@@ -24,6 +24,7 @@ LOWEST = {
     **dict.fromkeys(("threads", "repeats", "resamples", "pairs", "index_seeds"), 1),
     **dict.fromkeys(("M", "Ms"), 2),
 }
+MAY_BE_EMPTY = ("also",)
 UNKNOWN = object()  # the default of a parameter that is assigned an expression; any value is accepted
 
 
@@ -64,8 +65,20 @@ def is_path(vectors: str) -> bool:
 
 
 def _is_given_path(vectors, folder: Path) -> bool:
-    """Whether ``vectors``, named in ``folder``, is a path: one that looks so, or the bare name of a folder of embed."""
-    return isinstance(vectors, str) and (is_path(vectors) or (folder / vectors / PROVENANCE).is_file())
+    """Whether ``vectors``, named in ``folder``, is a path: one that looks so, or the bare name of a folder of data."""
+    return isinstance(vectors, str) and (is_path(vectors) or is_data_folder(folder / vectors))
+
+
+def _absolute(values: dict, folder: Path) -> dict:
+    """``values`` with the paths in them taken from ``folder``; a folder of data that does not exist is refused."""
+    found = {}
+    if _is_given_path(values.get("vectors"), folder):
+        found["vectors"] = str((folder / Path(values["vectors"]).expanduser()).resolve())
+    if values.get("data_dir"):
+        found["data_dir"] = str((folder / Path(str(values["data_dir"])).expanduser()).resolve())
+        if not Path(found["data_dir"]).is_dir():
+            raise InputError(f"data_dir is {values['data_dir']!r}; there is no such folder.")
+    return {**values, **found}
 
 
 def defaults(source: Path) -> dict:
@@ -105,13 +118,11 @@ def read_set(path: Path, root: Path) -> ParameterSet:
         raise InputError(f"{path}: embed must hold options of the embed command; images and out are needed.")
     if embed:
         embed["out"] = str(root / embed["out"])
-    if _is_given_path(content.get("vectors"), root):
-        content["vectors"] = str(root / content["vectors"])
-    return ParameterSet(content, notebooks, embed)
+    return ParameterSet(_absolute(content, root), notebooks, embed)
 
 
 def parse_given(pairs: list[str], folder: Path) -> dict:
-    """Values from ``name=value`` words; a relative path in ``vectors`` is taken from ``folder``.
+    """Values from ``name=value`` words; relative paths in it are taken from ``folder``.
 
     >>> parse_given(["points=500", "metric=cosine", "seeds=[0, 1]"], Path("."))
     {'points': 500, 'metric': 'cosine', 'seeds': [0, 1]}
@@ -125,9 +136,7 @@ def parse_given(pairs: list[str], folder: Path) -> dict:
             given[name.strip()] = yaml.safe_load(text) if text.strip() else ""
         except yaml.YAMLError:
             given[name.strip()] = text
-    if _is_given_path(given.get("vectors"), folder):
-        given["vectors"] = str((folder / Path(given["vectors"]).expanduser()).resolve())
-    return given
+    return _absolute(given, folder)
 
 
 def default_out(chosen: ParameterSet, root: Path) -> Path:
@@ -185,7 +194,7 @@ def refuse_long_lists(given: dict, points: int) -> None:
 
 
 def _in_range(value, parameter: str, default) -> None:
-    if isinstance(default, (list, tuple)) and default and not value:
+    if isinstance(default, (list, tuple)) and default and not value and parameter not in MAY_BE_EMPTY:
         raise InputError(f"{parameter} is empty; at least one value is needed.")
     low = LOWEST.get(parameter)
     for item in value if isinstance(value, list) else [value]:

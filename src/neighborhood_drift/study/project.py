@@ -67,6 +67,14 @@ def find_root(start: Path | None = None) -> Path:
     raise InputError(f"No study at or above {start}; its folder holds notebooks/ and report/index.qmd.")
 
 
+def title(path: Path) -> str:
+    """A notebook's first heading, which is its question; its name where it has none."""
+    for cell in read_notebook(path).cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("# "):
+            return cell.source.splitlines()[0].removeprefix("# ")
+    return path.stem
+
+
 def read_notebook(path: Path):
     """A notebook from its source, with cell ids that depend on nothing but the order of the cells."""
     import jupytext

@@ -18,8 +18,9 @@ from .. import checks
 from ..bundle import PROVENANCE
 from ..checks import InputError
 from ..files import clear_parts, replacing, sha256, write_text
-from .freshness import data_checksums, grounds, read_receipt, stale
-from .parameters import ParameterSet, refuse_long_lists, resolve
+from .extra import with_extra
+from .freshness import data_checksums, further_data, grounds, read_receipt, stale
+from .parameters import ParameterSet, defaults, refuse_long_lists, resolve
 from .project import Project, StudyError, read_notebook
 
 # The kernel's stderr is passed on to our terminal, so progress bars may take it for one.
@@ -37,9 +38,13 @@ def plan(project: Project, chosen: ParameterSet) -> dict[str, tuple[str, dict, d
     """
     parameters = resolve(chosen, project)
     data = data_checksums(project, chosen.vectors)
-    planned = {}
+    planned, further = {}, {}
     for name, source in project.notebooks().items():
-        wanted = grounds(source, parameters[name], data)
+        values = {**defaults(source), **parameters[name]}
+        asked = tuple(values.get("also", ())), values.get("data_dir", "")
+        if asked not in further:
+            further[asked] = further_data(*asked)
+        wanted = grounds(source, parameters[name], data | further[asked])
         planned[name] = (stale(project, name, wanted), parameters[name], wanted)
     return planned
 
@@ -110,12 +115,13 @@ def run(
 def write_variables(project: Project) -> Path:
     """Write the facts of all receipts to ``out/_variables.yml``, and as JSON to ``out/facts/``.
 
-    A section ``run`` is added: versions of the libraries and the checksum of the data, as in the receipts.
+    A section ``run`` is added: versions of the libraries and the checksum of the data, as in the receipts. The paper's
+    variables also hold the facts of further runs (`extra.with_extra`).
 
     Raises
     ------
     StudyError
-        If two notebooks recorded one fact with different values.
+        If two notebooks recorded one fact with different values, or the facts of a further run cannot be read.
     """
     facts, owner = {}, {}
     for name in project.notebooks():
@@ -133,7 +139,7 @@ def write_variables(project: Project) -> Path:
     for section, values in facts.items():
         text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
         write_text(project.out / "facts" / f"{section}.json", text)
-    text = yaml.safe_dump(facts, allow_unicode=True, sort_keys=False)
+    text = yaml.safe_dump(with_extra(facts, project), allow_unicode=True, sort_keys=False)
     return write_text(project.out / "_variables.yml", text)
 
 
