@@ -92,7 +92,7 @@ class Graph:
         """
         reached = np.array([self.entry_point])
         for links in reversed(self.links):
-            reached = _closure(links, reached)
+            reached = closure(links, reached)
         return np.setdiff1d(np.arange(self.size), reached)
 
     def renamed(self, ids) -> Graph:
@@ -109,7 +109,7 @@ class Graph:
         return Graph(levels, stack_levels(links, self.size), int(ids[self.entry_point]))
 
 
-def _closure(links: csr_array, start: np.ndarray) -> np.ndarray:
+def closure(links: csr_array, start: np.ndarray) -> np.ndarray:
     """All points that links lead to from ``start``, itself included."""
     seen = np.zeros(links.shape[0], dtype=bool)
     seen[start] = True

@@ -65,6 +65,10 @@ class HnswlibIndex(Index):
         # "ip", because the adapter has normalised the vectors already
         return hnswlib_library().Index(space="l2" if about["metric"] == "l2" else "ip", dim=about["dimension"])
 
+    def _rows(self, labels):
+        """Rows of the base that the library's labels stand for; a missing one stays missing."""
+        return labels
+
     def _ask(self, queries, k, ef, threads):
         self.native.set_ef(ef)
         try:
@@ -72,7 +76,7 @@ class HnswlibIndex(Index):
         except RuntimeError as error:
             _refuse_other(error)
             ids, values = self._ask_each(queries, k)
-        return ids.astype(np.int64), values, None
+        return self._rows(ids.astype(np.int64)), values, None
 
     def _ask_each(self, queries, k):
         """One query at a time, with the largest k that is answered; the slots beyond it are missing.
@@ -120,7 +124,7 @@ class HnswlibIndex(Index):
         count = state["cur_element_count"]
         ground = state["data_level0"].view(np.uint8).reshape(count, state["size_data_per_element"])
         start = state["label_offset"]
-        labels = np.ascontiguousarray(ground[:, start : start + 8]).view(np.uint64)[:, 0].astype(np.int64)
+        labels = self._rows(np.ascontiguousarray(ground[:, start : start + 8]).view(np.uint64)[:, 0].astype(np.int64))
         levels = state["element_levels"][:count].astype(np.int64)
         width = state["size_links_per_element"]
         upper = state["link_lists"].view(np.uint8).reshape(-1, width)
