@@ -8,11 +8,39 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from . import summaries
 from .checks import InputError
 from .indexes import build_index
 from .metrics import overlap
 from .neighbors import Neighbors
 
+# One row a kind of index, and its title; `FAMILIES` says which engine is of which kind.
+KINDS = {
+    "faiss graph": "graphs of FAISS",
+    "graph": "graphs of other libraries",
+    "partition": "cells and trees",
+    "codes": "compressed vectors",
+    "exhaustive": "exhaustive search",
+    "other": "others",
+}
+FAMILIES = {
+    "faiss-hnsw": "faiss graph",
+    "faiss-hnsw-unbounded": "faiss graph",
+    "faiss-nsg": "faiss graph",
+    "hnswlib": "graph",
+    "usearch": "graph",
+    "pynndescent": "graph",
+    "redis": "graph",
+    "faiss-ivf": "partition",
+    "annoy": "partition",
+    "faiss-ivf-pq": "codes",
+    "faiss-sq8": "codes",
+    "faiss-hnsw-sq8": "codes",
+    "scann": "codes",
+    "faiss-flat": "exhaustive",
+    "faiss-flat-normalized": "exhaustive",
+    "numpy": "exhaustive",
+}
 # Two efforts closer than this share are one: finer steps move recall by less than its interval.
 FINEST = 0.02
 
@@ -74,6 +102,25 @@ def named(name: str) -> tuple[str, dict[str, int]]:
         return engine, {key: int(value) for key, _, value in pairs}
     except ValueError as error:
         raise InputError(f"{name!r} must be an engine's name, or a name@parameter=number,...") from error
+
+
+def label(name: str) -> str:
+    """Name of an engine for readers, its build parameters after it.
+
+    >>> label("faiss-hnsw@M=8"), label("mine")
+    ('FAISS, default, M=8', 'mine')
+    """
+    engine, _, params = name.partition("@")
+    return ", ".join([summaries.label(engine), *params.split(",")] if params else [summaries.label(engine)])
+
+
+def kind(name: str) -> str:
+    """Which of `KINDS` an engine is.
+
+    >>> kind("faiss-ivf@nlist=256"), kind("mine")
+    ('partition', 'other')
+    """
+    return FAMILIES.get(name.partition("@")[0], "other")
 
 
 def at_recall(index, base, rows, exact: Neighbors, k: int, target: float, *, tried: dict | None = None) -> Effort:
@@ -211,6 +258,17 @@ def find_efforts(indexes: dict, base, rows, exact: Neighbors, k: int, targets, *
     curve = pd.concat(curves, ignore_index=True).sort_values(["engine", "recall"], ignore_index=True)
     settings = pd.DataFrame(settings).astype({"ef": float})
     return settings, curve[["engine", "ef", "recall", "microseconds", "distances"]]
+
+
+def distinct(settings: pd.DataFrame) -> pd.DataFrame:
+    """Keep each search once: of several targets with one effort, the one that its recall is nearest to.
+
+    >>> rows = {"engine": "a", "target": [0.9, 0.95], "ef": [1.0, 1.0], "recall": [0.96, 0.96]}
+    >>> distinct(pd.DataFrame(rows))["target"].tolist()
+    [0.95]
+    """
+    away = (settings["recall"] - settings["target"]).abs()
+    return settings.loc[away.groupby([settings["engine"], settings["ef"].fillna(0)]).idxmin()].sort_index()
 
 
 def _reached(index, ef, recall, target) -> str:

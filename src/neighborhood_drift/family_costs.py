@@ -1,0 +1,98 @@
+"""What indexes of many kinds cost: distances for one recall, time, build and memory; and whether brute forces agree."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from .families import at_work
+from .metrics import overlap, tie_aware_recall
+from .neighbors import Neighbors
+from .tradeoff import pareto_front
+
+
+def with_front(curve: pd.DataFrame) -> pd.DataFrame:
+    """Mark the searches of `find_efforts` that none beats in both recall and time: column front.
+
+    >>> curve = pd.DataFrame({"engine": ["a", "b"], "recall": [0.9, 0.8], "microseconds": [1.0, 2.0]})
+    >>> with_front(curve)["front"].tolist()
+    [True, False]
+    """
+    return curve.assign(front=pareto_front(curve["microseconds"], curve["recall"]))
+
+
+def equal_work(indexes: dict, curve: pd.DataFrame, base, rows, exact: Neighbors, k: int, targets, *, like: str):
+    """Give every index that counts distances the number that one of them needs for each recall.
+
+    Parameters
+    ----------
+    indexes, base, rows, exact, k, targets
+        As in `find_efforts`.
+    curve : DataFrame
+        Of `find_efforts`, on the same queries.
+    like : str
+        The index whose distances are the budget: the least that gave it the target.
+
+    Returns
+    -------
+    DataFrame
+        One row an index and budget: engine, budget (distances a query), ef, recall. Without a row where the budget
+        is too small for the index's lowest effort; empty where ``like`` is not there, or does not count.
+    """
+    own = curve[(curve["engine"] == like) & curve["distances"].notna()]
+    budgets = [own.loc[own["recall"] >= target, "distances"].min() for target in targets]
+    counting = set(curve.loc[curve["distances"].notna() & curve["ef"].notna(), "engine"])
+    rows_of = []
+    for name, index in indexes.items():
+        for budget in budgets if name in counting else []:
+            ef, recall = at_work(index, base, rows, exact, k, budget)
+            if ef is not None:
+                rows_of.append({"engine": name, "budget": budget, "ef": ef, "recall": recall})
+    return pd.DataFrame(rows_of, columns=["engine", "budget", "ef", "recall"])
+
+
+def costs(indexes: dict) -> pd.DataFrame:
+    """What each index costs before it is asked: seconds of the build, memory, and memory over that of the vectors.
+
+    >>> from neighborhood_drift.families import build_all
+    >>> made, _ = build_all(["faiss-flat"], np.zeros((100, 64), np.float32))
+    >>> costs(made)["times_vectors"].round(1).tolist()
+    [1.0]
+    """
+    rows = []
+    for name, index in indexes.items():
+        size = np.nan if index.memory_bytes is None else float(index.memory_bytes)
+        vectors = 4.0 * index.size * index.dimension
+        row = {"engine": name, "version": index.version(), "seconds": index.seconds}
+        rows.append({**row, "mib": size / 2**20, "times_vectors": size / vectors})
+    return pd.DataFrame(rows)
+
+
+def agreement(exact: Neighbors, lists: dict) -> pd.DataFrame:
+    """Share of the queries for which each list holds other points than the exact one, or has them in another order.
+
+    Parameters
+    ----------
+    exact : Neighbors
+        (q, k)
+    lists : dict of str to Neighbors
+        (q, k) each.
+
+    Returns
+    -------
+    DataFrame
+        One row a name: engine, other_points, other_order (of all queries; other points count here too), tie_aware
+        (mean of `metrics.tie_aware_recall`, for distances as each library gives them).
+
+    Examples
+    --------
+    >>> exact = Neighbors([[1, 2]], [[1.0, 1.0]])
+    >>> agreement(exact, {"a": Neighbors([[2, 1]], [[1.0, 1.0]])}).values.tolist()
+    [['a', 0.0, 1.0, 1.0]]
+    """
+    rows = []
+    for name, nb in lists.items():
+        points, order = overlap(exact, nb) < 1, (exact.ids != nb.ids).any(axis=1)
+        row = {"engine": name, "other_points": points.mean(), "other_order": order.mean()}
+        rows.append({**row, "tie_aware": tie_aware_recall(exact, nb).mean()})
+    return pd.DataFrame(rows)

@@ -1,0 +1,158 @@
+"""Figures of index families: beside the null, loss by rank, recall against distances and against queries a second."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, PercentFormatter, StrMethodFormatter
+
+from ..families import KINDS, kind, label
+from . import style
+
+# One row a panel: measure, title, factor of the axis.
+EXCESS = {
+    "mean_distance_ratio": ("mean distance / exact (%)", 100),
+    "kth_distance_ratio": ("k-th distance / exact (%)", 100),
+    "barycenter_shift": ("barycenter shift (% of mean distance)", 100),
+    "lid_difference": ("LID", 1),
+}
+TARGET_MARKERS = "osD^v"
+VARIANT_LINE = (0, (1, 1))  # of an engine built with other parameters than its defaults
+
+
+def look(name: str, **changes) -> dict:
+    """Keyword arguments for ``Axes.plot``: an engine's own, and hollow markers where it has other build parameters."""
+    engine, _, params = name.partition("@")
+    own = {"markerfacecolor": "none", "linestyle": VARIANT_LINE} if params else {}
+    return style.look(engine, **{"label": label(name), **own, **changes})
+
+
+def excess(table: pd.DataFrame) -> Figure:
+    """Draw each measure minus the null model's, an engine a row and a recall a marker, with intervals.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `excess.excesses`, by engine and target.
+    """
+    engines = list(dict.fromkeys(table["engine"]))
+    targets = sorted(table["target"].unique())
+    figure, axes = style.new(2, 2, size=(6.4, 1.6 + 0.52 * len(engines)), sharey=True)
+    heights = np.linspace(-0.25, 0.25, len(targets)) if len(targets) > 1 else [0.0]
+    for panel, (metric, (title, factor)) in zip(axes.flat, EXCESS.items(), strict=True):
+        for target, marker, height in zip(targets, TARGET_MARKERS, heights, strict=False):
+            rows = table[(table["metric"] == metric) & (table["target"] == target)]
+            for row in rows.itertuples():
+                color = look(row.engine)["color"]
+                panel.errorbar(
+                    factor * row.excess, engines.index(row.engine) + height,
+                    xerr=[[factor * max(row.excess - row.low, 0)], [factor * max(row.high - row.excess, 0)]],
+                    fmt=marker, color=color, markersize=4, elinewidth=1, capsize=0,
+                )  # fmt: skip
+        panel.axvline(0, color=style.BLACK, linewidth=0.9)
+        panel.set_title(title)
+        panel.set_yticks(range(len(engines)), [label(name) for name in engines])
+        panel.grid(axis="y", visible=False)
+    axes[0, 0].invert_yaxis()
+    for panel in axes[1]:
+        panel.set_xlabel("measured minus null model")
+    marks = [
+        axes[0, 0].plot([], [], marker, color=style.GREY, label=f"recall {target:g}")[0]
+        for target, marker in zip(targets, TARGET_MARKERS, strict=False)
+    ]
+    figure.legend(handles=marks, loc="outside lower center", ncols=len(marks))
+    return figure
+
+
+def ranks(table: pd.DataFrame) -> Figure:
+    """Draw how far the share returned at each rank is from the share over all ranks, a panel each kind of index.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `excess.by_rank`, with the column engine; the null model is the line at 0.
+    """
+    present = [name for name in KINDS if (table["engine"].map(kind) == name).any()]
+    rows_of = int(np.ceil(len(present) / 2))
+    figure, axes = style.new(rows_of, 2, size=(6.4, 2.6 * rows_of + 0.4), sharex=True, sharey=True, squeeze=False)
+    for panel, name in zip(axes.flat, present, strict=False):
+        for engine, rows in table[table["engine"].map(kind) == name].groupby("engine", sort=False):
+            middle, drawn = (rows["first"] + rows["last"]) / 2, look(engine)
+            panel.plot(middle, rows["away"], **drawn)
+            style.band(panel, middle, rows["away_low"], rows["away_high"], drawn["color"])
+        panel.axhline(0, color=style.BLACK, linewidth=0.9)
+        panel.set_title(KINDS[name])
+        panel.legend(loc="lower left", fontsize=7.5)
+    for panel in axes.flat[len(present) :]:
+        panel.set_visible(False)
+    for panel in axes[:, 0]:
+        panel.set_ylabel("share returned, minus mean")
+        panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    for panel in axes[-1]:
+        panel.set_xlabel("rank of the true neighbor")
+    return figure
+
+
+def work(curve: pd.DataFrame, n: int) -> Figure:
+    """Draw recall against distances computed, for the engines that count them.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        Of `families.find_efforts`.
+    n : int
+        Points of the base: what an exhaustive search computes a query, marked by a line.
+    """
+    figure, axes = style.new()
+    counted = curve[curve["distances"].notna() & curve["ef"].notna()]
+    _curves(axes, counted, counted["distances"])
+    axes.axvline(n, color=style.BLACK, linewidth=0.9, linestyle=":")
+    axes.annotate(
+        "all points", (n, 0.02), xycoords=("data", "axes fraction"), xytext=(-4, 0), textcoords="offset points",
+        ha="right", fontsize=9,
+    )  # fmt: skip
+    axes.set_xlabel("distances computed a query")
+    axes.legend(loc="upper left", fontsize=8)
+    return figure
+
+
+def speed(curve: pd.DataFrame) -> Figure:
+    """Draw recall against queries a second, a line each engine; the settings that none beats are ringed.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        Of `families.with_front`.
+    """
+    figure, axes = style.new(size=(6.4, 4.6))
+    _curves(axes, curve, 1e6 / curve["microseconds"])
+    front = curve[curve["front"]]
+    axes.plot(
+        1e6 / front["microseconds"], _below_one(front["recall"], curve["recall"]),
+        "o", mfc="none", mec=style.BLACK, markersize=9, mew=0.9, label="Pareto front",
+    )  # fmt: skip
+    axes.set_xlabel("queries a second")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
+    return figure
+
+
+def _curves(axes, curve: pd.DataFrame, x: pd.Series) -> None:
+    """Lines of recall on a logit axis over a logarithmic one."""
+    for engine, rows in curve.groupby("engine", sort=False):
+        rows = rows.sort_values("recall")
+        axes.plot(x[rows.index], _below_one(rows["recall"], curve["recall"]), **look(engine))
+    axes.set(xscale="log", ylabel="recall (logit scale)")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axes.xaxis.set_minor_formatter("")
+    axes.set_yscale("logit", one_half="1/2", use_overline=False)
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    axes.yaxis.set_minor_formatter("")
+
+
+def _below_one(recall, measured) -> np.ndarray:
+    """Recalls as a logit axis can show them: 1 is drawn halfway between 1 and the highest recall below it."""
+    inside = measured[(measured > 0) & (measured < 1)]
+    least, most = (inside.min() / 2, (1 + inside.max()) / 2) if len(inside) else (0.01, 0.99)
+    return np.clip(recall, least, most)
