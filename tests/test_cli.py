@@ -49,6 +49,33 @@ def test_report_runs_then_renders_into_the_report_folder(study):
     assert noted == [("run", root / "report", None), ("render", root / "report")]
 
 
+def test_a_folder_of_further_data_is_a_parameter_of_the_run(study, monkeypatch):
+    root, _ = study
+    (root / "more").mkdir()
+    given = []
+    monkeypatch.setattr(cli.running, "run", lambda project, chosen, **how: given.append(chosen.given))
+    assert call("run", "--data-dir", "more").exit_code == 0
+    assert call("report", "--data-dir", "more", "-p", "points=3").exit_code == 0
+    folder = str((root / "more").resolve())
+    assert given == [{"data_dir": folder}, {"points": 3, "data_dir": folder}]
+    refused = call("run", "--data-dir", "nowhere")
+    assert refused.exit_code == 2 and "there is no such folder" in refused.output
+
+
+def test_status_names_each_notebook_with_its_question(study):
+    root, _ = study
+    write_text(root / "notebooks" / "02-second.py", "# %% [markdown]\n# # Second: is it?\n\n" + NOTEBOOK)
+    assert "02-second: not yet run\n    Second: is it?\n" in call("status").output
+
+
+def test_facts_of_a_run_are_kept_for_the_paper(study):
+    root, _ = study
+    write_text(root / "runs" / "r" / "_variables.yml", "families: {redis_overlap: '0.9', other: '1'}\n")
+    assert call("extra", "redis", "--command", "how", "--out", "runs/r").exit_code == 0
+    assert "redis_overlap: '0.9'" in (root / "report" / "published" / "extra" / "redis.yml").read_text()
+    assert call("extra", "redis").exit_code == 2
+
+
 def test_own_vectors_go_to_a_folder_of_their_own(study):
     root, noted = study
     np.save(root / "mine.npy", np.eye(3))

@@ -120,6 +120,33 @@ def test_embed_makes_a_data_set(options, capsys):
     assert (options["out"] / "provenance.json").stat().st_mtime_ns == before
 
 
+def test_labels_of_a_file_go_with_the_vectors(options, tmp_path):
+    names = [f"class{row % 2}/{row:02d}.png" for row in range(24)]
+    labels = tmp_path / "labels.json"
+    labels.write_text(json.dumps({name: f"c{row % 3}" for row, name in enumerate(names)}))
+    embed(**options, labels=labels)
+    data = load_dataset(options["out"])
+    assert data.classes == ("c0", "c1", "c2")
+    assert [data.classes[label] for label in data.labels] == [f"c{names.index(name) % 3}" for name in data.names]
+    labels.write_text(json.dumps(dict.fromkeys(names, "c0")))
+    embed(**options)  # without a file nothing is asked of the labels
+    with pytest.raises(InputError, match="labels was"):
+        embed(**options, labels=labels)
+    with pytest.raises(InputError, match=r"none.json does not exist"):
+        embed(**options, labels=tmp_path / "none.json")
+
+
+def test_files_of_a_data_set_beside_it_are_not_kept_twice(options, capsys):
+    embed(**options)
+    embed(**options | {"out": options["out"].parent / "second"}, dtype="float32", share=options["out"])
+    assert "shared with made: base-labels.npy, base.jpg, names.json, originals.zip" in capsys.readouterr().out
+    one, two = load_dataset(options["out"]), load_dataset(options["out"].parent / "second")
+    assert np.array_equal(one.images, two.images) and np.array_equal(one.labels, two.labels)
+    assert two.vectors.dtype == np.float32
+    with pytest.raises(InputError, match="cannot be read as a provenance file"):
+        embed(**options, share=options["out"].parent)
+
+
 def test_order_parts_base_and_queries(options, tmp_path):
     names = [f"class{row % 2}/{row:02d}.png" for row in range(24)]
     order = {"base": names[20:8:-1], "queries": names[:4]}
@@ -309,13 +336,14 @@ def test_killed_at_twenty_random_moments_it_ends_with_the_same_result(options, t
     assert any(rows and 0 < rows < 24 for rows in result["reached"]), "no kill fell into the batches"
 
 
-def test_bundled_vectors_are_made_again(tmp_path):
-    """The first images of the bundled sample, embedded anew, give the bundled vectors."""
-    file = at_hand.shared() / "data" / "weights" / "resnet50-pqf.pth"
-    data = load_dataset("cifar10-resnet50")
-    loaded = encoders.load_encoder("resnet50", file, device="cpu")
+@pytest.mark.parametrize("encoder", ["resnet50", "resnet18"])
+def test_bundled_vectors_are_made_again(tmp_path, encoder):
+    """The first images of a bundled sample, embedded anew, give the bundled vectors."""
+    file = at_hand.shared() / "data" / "weights" / f"{encoder}-pqf.pth"
+    data = load_dataset(f"cifar10-{encoder}")
+    loaded = encoders.load_encoder(encoder, file, device="cpu")
     assert loaded.weights_sha256 == data.provenance["encoder"]["weights_sha256"]
-    listed = open_images(bundled_folder() / data.name / "originals.zip")
+    listed = open_images(bundled_folder() / "cifar10-resnet50" / "originals.zip")
     seen = survey(listed, progress=False)
     assert len(listed) == ORIGINALS == 32
     again = embedding.embed_images(listed, loaded, tmp_path, fingerprint=seen.fingerprint, progress=False)

@@ -16,6 +16,7 @@ from neighborhood_drift.checks import InputError
 from neighborhood_drift.files import replacing, write_text
 from neighborhood_drift.images import ImageList
 from neighborhood_drift.study import freshness
+from neighborhood_drift.study.extra import EXTRA, keep_extra, read_extra
 from neighborhood_drift.study.parameters import (
     LOWEST,
     ParameterSet,
@@ -191,6 +192,72 @@ def test_paths_are_taken_from_the_caller_and_from_the_study(tmp_path):
     write_text(tmp_path / "set.yml", "- 1\n")
     with pytest.raises(InputError, match="must hold lines"):
         read_set(tmp_path / "set.yml", tmp_path)
+
+
+def test_a_folder_of_further_data_is_checked_and_taken_from_the_caller(tmp_path):
+    (tmp_path / "more").mkdir()
+    assert parse_given(["data_dir=more"], tmp_path)["data_dir"] == str((tmp_path / "more").resolve())
+    assert parse_given(["data_dir="], tmp_path)["data_dir"] == ""
+    write_text(tmp_path / "set.yml", "data_dir: more\nembed:\n  images: a\n  out: b\n  labels: c.json\n")
+    chosen = read_set(tmp_path / "set.yml", tmp_path)
+    assert chosen.shared["data_dir"] == str((tmp_path / "more").resolve())
+    assert chosen.embed == {"images": "a", "out": str(tmp_path / "b"), "labels": str(tmp_path / "c.json")}
+    with pytest.raises(InputError, match="data_dir is 'none'; there is no such folder"):
+        parse_given(["data_dir=none"], tmp_path)
+
+
+def test_further_data_at_hand_are_part_of_what_a_run_hangs_on(project):
+    more, source = project.root / "more", project.root / "notebooks" / "02-second.py"
+    more.mkdir()
+    source.write_text(SECOND.replace("points = 20", 'points = 20\nalso = ["mine"]\ndata_dir = ""'))
+    chosen = ParameterSet({"points": 30}, given={"data_dir": str(more)})
+    run(project, chosen, say=quiet)
+
+    def reasons(**given):
+        found = plan(project, ParameterSet({"points": 30}, given={"data_dir": str(more), **given}))
+        return [reason for reason, _, _ in found.values()]
+
+    assert reasons() == ["", ""]
+    np.save(more / "mine.npy", np.eye(4, dtype=np.float32))
+    assert reasons() == ["", "data changed"]
+    run(project, chosen, say=quiet)
+    assert reasons() == ["", ""]
+    assert reasons(also=[]) == ["", "parameters and data changed"]
+    np.save(more / "mine.npy", np.eye(5, dtype=np.float32))
+    assert reasons() == ["", "data changed"]
+
+
+def test_facts_of_further_runs_fill_in_what_a_run_lacks(project):
+    extra = project.root / EXTRA
+    facts = {"first": {"points": "7", "redis_points": "8"}, "third": {"fact": "9"}}
+    write_text(extra / "far-away.yml", yaml.safe_dump({"command": "how", "facts": facts}))
+    run(project, ParameterSet({"points": 30}), say=quiet)
+    variables = yaml.safe_load((project.out / "_variables.yml").read_text())
+    assert variables["first"] == {"points": "30", "top": "0.988", "redis_points": "8"}
+    assert variables["third"] == {"fact": "9"} and variables["extra"] == {"far_away": "how"}
+    assert not (project.out / "facts" / "third.json").exists(), "the run's own facts stay its own"
+    kept = keep_extra(Project(project.root, project.out), "redis", "how redis")
+    assert yaml.safe_load(kept.read_text()) == {"command": "how redis", "facts": {"first": {"redis_points": "8"}}}
+    with pytest.raises(StudyError, match=r"far-away.yml and redis.yml both hold first.redis_points"):
+        run(project, ParameterSet({"points": 30}), say=quiet)
+    kept.unlink()
+    with pytest.raises(InputError, match="has nowhere in its name"):
+        keep_extra(project, "nowhere", "how")
+    with pytest.raises(InputError, match="run the study first"):
+        keep_extra(Project(project.root, project.root / "none"), "redis", "how")
+
+
+@pytest.mark.parametrize(
+    "text", ["[", "a: 1", "command: x\nfacts: [1]", "command: x\nfacts: {a: {b: 1}}", "command: 1\nfacts: {}", ""]
+)
+def test_malformed_facts_of_further_runs_are_refused(project, text):
+    write_text(project.root / EXTRA / "bad.yml", text)
+    with pytest.raises(StudyError, match=r"bad.yml (is not YAML|must hold `command:`)"):
+        read_extra(project)
+
+
+def test_the_committed_facts_of_further_runs_can_be_read():
+    assert isinstance(read_extra(Project(ROOT, ROOT / "report")), dict)
 
 
 def test_what_a_killed_run_was_writing_is_cleared(project):

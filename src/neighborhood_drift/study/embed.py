@@ -18,6 +18,7 @@ from ..embedding import embed_images, refuse_other, run_identity
 from ..encoders import load_encoder
 from ..files import sha256
 from ..images import DOWNLOADS, ImageList, Survey, cache_folder, open_images, read_order, survey
+from ..labels import with_labels
 
 
 def embed(
@@ -28,6 +29,7 @@ def embed(
     sample: Annotated[int, typer.Option(help="Images drawn at random; 0 takes all.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of that draw.")] = 0,
     order: Annotated[Path | None, typer.Option(help="JSON with the image names of base and of queries.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="JSON with a class for each image name or number.")] = None,
     batch_size: Annotated[int, typer.Option(help="Images a batch.")] = 16,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     dtype: Annotated[str, typer.Option(help="Type of the stored vectors: float16 or float32.")] = "float16",
@@ -48,6 +50,8 @@ def embed(
         raise InputError(f"license file {license_file} does not exist.")
     if share:
         read_provenance(share)
+    if labels and not labels.is_file():
+        raise InputError(f"file of labels {labels} does not exist.")
     if out is None and images not in DOWNLOADS:
         raise InputError("an output folder is needed for a folder or archive of images; name it with --out.")
     out = Path(out or cache_folder() / "vectors" / images)
@@ -57,12 +61,14 @@ def embed(
     listed = (
         listed.named([name for names in parts.values() for name in names]) if parts else listed.sample(sample, seed)
     )
+    listed = with_labels(listed, labels) if labels else listed
     seen = survey(listed, skip_unreadable=skip_unreadable, progress=progress)
     if seen.unreadable:
         typer.echo(f"{len(seen.unreadable)} unreadable images left out: {', '.join(seen.unreadable)}")
 
     work = out / "unfinished"
     identity = run_identity(loaded, seen.fingerprint, batch_size, dtype)
+    identity |= {"labels": sha256(labels)} if labels else {}
     if (out / PROVENANCE).is_file():
         begun = read_provenance(out)
         size = {"size of the base": _base_size(seen, parts)}  # the same images may be divided otherwise
@@ -80,6 +86,7 @@ def embed(
         "encoder": {"name": encoder, "weights": loaded.weights, "weights_sha256": loaded.weights_sha256},
         "transform": loaded.transform_text,
         "order": _order_text(order, sample, seed),
+        "labels": labels.name if labels else None,
         "unreadable": list(seen.unreadable),
         "device": loaded.device,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},

@@ -116,8 +116,8 @@ def read_set(path: Path, root: Path) -> ParameterSet:
         raise InputError(f"{path}: notebooks must hold one section `NN-name:` a notebook, with `name: value` lines.")
     if embed is not None and not (isinstance(embed, dict) and embed.get("images") and embed.get("out")):
         raise InputError(f"{path}: embed must hold options of the embed command; images and out are needed.")
-    if embed:
-        embed["out"] = str(root / embed["out"])
+    for option in {"out", "labels"} & set(embed or {}):
+        embed[option] = str(root / embed[option])
     return ParameterSet(_absolute(content, root), notebooks, embed)
 
 
