@@ -1,5 +1,6 @@
 """The traced search: the library's own answers, query by query, and its own count of distances."""
 
+import faiss
 import numpy as np
 import pytest
 
@@ -7,7 +8,7 @@ from neighborhood_drift.checks import InputError
 from neighborhood_drift.datasets import load_sample
 from neighborhood_drift.graph import Graph, stack_levels
 from neighborhood_drift.indexes import build_index
-from neighborhood_drift.trace import distance_rows, same_answers, search, trace
+from neighborhood_drift.trace import distance_rows, same_answers, search, trace, undecided
 
 N = 400
 # k beyond the effort, below it, equal, far beyond, and both small
@@ -33,21 +34,18 @@ def index(request, points, metric):
 
 
 @pytest.mark.parametrize(("k", "ef"), ASKED)
-def test_every_query_gets_the_librarys_own_answer(index, points, metric, k, ef):
-    traces = trace(index, distance_rows(points, points, metric), k, ef)
-    assert same_answers(traces, index.search(points, k, ef=ef)).all()
-
-
-@pytest.mark.parametrize(("k", "ef"), ASKED)
-def test_distances_are_counted_as_faiss_counts_them(index, points, metric, k, ef):
-    if index.engine == "hnswlib":
-        pytest.skip("hnswlib's Python module does not report its counts")
-    import faiss
-
-    traces = trace(index, distance_rows(points, points, metric), k, ef)
-    index.search(points, k, ef=ef)
-    assert sum(one.distance_computations for one in traces) == index.distance_computations
-    assert sum(one.hops for one in traces) == faiss.cvar.hnsw_stats.nhops
+def test_every_query_gets_the_librarys_own_answer_and_distance_count(index, points, metric, k, ef):
+    """Left aside are queries whose answer hangs on the last bit of float32: a few in a hundred."""
+    distances = distance_rows(points, points, metric)
+    traces = trace(index, distances, k, ef)
+    decided = ~undecided(traces, distances)
+    assert decided.mean() > 0.97
+    assert same_answers(traces, index.search(points, k, ef=ef))[decided].all()
+    index.search(points[decided], k, ef=ef)
+    if index.distance_computations is not None:  # hnswlib's Python module does not report its counts
+        sure = [one for one, certain in zip(traces, decided, strict=True) if certain]
+        assert sum(one.distance_computations for one in sure) == index.distance_computations
+        assert sum(one.hops for one in sure) == faiss.cvar.hnsw_stats.nhops
 
 
 def test_a_search_expands_all_it_visited_up_to_its_radius_and_nothing_twice(index, points, metric):

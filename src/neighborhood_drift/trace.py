@@ -144,9 +144,9 @@ def _descend(graph: Graph, distances) -> tuple[int, int, int]:
 def distance_rows(base, queries, metric: str = "l2") -> np.ndarray:
     """Distance of each query to each base point, as an index orders them: (q, n) float64.
 
-    Squared Euclidean distances, or 1 - cos of the normalised float32 vectors that an index of `build_index` holds. They
-    are float64 products, so points whose distances agree to float32 rounding can stand in another order than in the
-    library; clipped at 0.
+    Squared Euclidean distances, or 1 - cos of the normalised float32 vectors that an index of `build_index` holds, from
+    float64 products. A library sums in float32, in an order of its own, so that points whose distances agree to that
+    rounding can stand in another order there: see `undecided`. Squares are clipped at 0.
 
     >>> distance_rows([[0.0, 0.0], [3.0, 4.0]], [[0.0, 0.0]])
     array([[ 0., 25.]])
@@ -179,6 +179,34 @@ def trace(index: Index, distances, k: int, ef: int) -> list[Trace]:
     graph = index.graph()
     follows_k = index.effective_ef(2, 1) == 2
     return [search(graph, row, k, ef, follows_k=follows_k) for row in distances]
+
+
+def undecided(traces, distances, rtol: float = 1e-6) -> np.ndarray:
+    """Whether rounding to float32 could change what a search returns: (q,) bool.
+
+    It can where, beside the point that sets it, another one lies within rounding of the distance at which the search
+    stopped, or of the last point returned.
+
+    Parameters
+    ----------
+    traces : list of Trace
+    distances : (q, n) array
+        Of `distance_rows`.
+    rtol : float, default 1e-6
+        Rounding of a sum of a few thousand float32 terms, relative to the query's largest distance.
+
+    Examples
+    --------
+    >>> made = Trace(np.array([0]), 0, np.array([0, 1]), np.array([0]), np.inf, 1, 1)
+    >>> undecided([made, made], [[1.0, 1.0 + 1e-9], [1.0, 2.0]])
+    array([ True, False])
+    """
+    close = []
+    for one, row in zip(traces, np.asarray(distances), strict=True):
+        width = rtol * row.max()
+        limits = [limit for limit in (one.radius, row[one.ids[-1]]) if np.isfinite(limit)]
+        close.append(any((np.abs(row - limit) <= width).sum() > 1 for limit in limits))
+    return np.array(close, dtype=bool)
 
 
 def same_answers(traces, found) -> np.ndarray:
