@@ -8,15 +8,8 @@ from hypothesis import strategies as st
 
 from neighborhood_drift.checks import InputError
 from neighborhood_drift.exact import exact_neighbors
-from neighborhood_drift.excess import (
-    MEASURES,
-    beside_null,
-    by_rank,
-    concentration,
-    excesses,
-    matched,
-    queries_that_lose,
-)
+from neighborhood_drift.excess import MEASURES, beside_null, excesses, queries_that_lose
+from neighborhood_drift.losses import by_rank, concentration, matched, rank_profile
 from neighborhood_drift.metrics import overlap
 from neighborhood_drift.neighbors import Neighbors
 from neighborhood_drift.null import lost_at_random
@@ -81,13 +74,45 @@ def test_losing_the_farthest_moves_less_and_losing_the_nearest_more(base, exact)
     np.testing.assert_allclose(found["mean"] - found["null"], found["excess"])
 
 
+def visited_by_rank(exact, chance, seed=0):
+    """Lists of a search that visits each rank by its own chance, and returns the nearest visited."""
+    visited = np.random.default_rng(seed).random(exact.ids.shape) < chance
+    kept = np.sort(np.argsort(~visited, axis=1, kind="stable")[:, :K], axis=1)
+    return Neighbors(np.take_along_axis(exact.ids, kept, axis=1), np.take_along_axis(exact.distances, kept, axis=1))
+
+
+def test_the_profile_is_the_chance_of_each_rank(exact):
+    chance = np.linspace(1, 0.5, 3 * K)
+    found = rank_profile(exact, visited_by_rank(exact, chance))
+    # 400 queries have a chance known to 0.025; a few ranks beyond K still have 50, hence four times 0.06
+    np.testing.assert_allclose(found[:K], chance[:K], atol=0.1)
+    np.testing.assert_allclose(found[K : K + 4], chance[K : K + 4], atol=0.24)
+
+
+def test_losses_that_follow_the_ranks_alone_leave_nothing_beyond_them(base, exact):
+    found = visited_by_rank(exact, np.linspace(1, 0.5, 3 * K), seed=5)
+    table = beside_null(base, np.arange(400), exact, found, draws=20).assign(engine="ranks")
+    alike = excesses(table, "alike", by=("engine",), resamples=400).set_index("metric")
+    ranked = excesses(table, "by_rank", by=("engine",), resamples=400).set_index("metric")
+    assert alike.loc["mean_distance_ratio", "verdict"] == "less" and alike.loc["lid_difference", "verdict"] != "as much"
+    assert (ranked["excess"].abs() < 0.25 * alike["excess"].abs()).drop("barycenter_shift").all()
+
+
+def test_random_losses_by_rank_keep_number_and_missing_slots(exact):
+    found = visited_by_rank(exact, np.linspace(1, 0.5, 3 * K))
+    made = matched(exact, found, profile=rank_profile(exact, found), seed=7)
+    np.testing.assert_allclose(overlap(exact.first(K), made), overlap(exact.first(K), found))
+    with pytest.raises(InputError, match="one chance a rank"):
+        matched(exact, found, profile=np.ones(K))
+
+
 def test_what_is_not_measured_is_not_judged(base, exact):
     table = beside_null(base, np.arange(400), exact, losing(exact, [3])).assign(engine="a")
     table["lid_difference"] = np.nan
     verdicts = excesses(table, by=("engine",), resamples=50).set_index("metric")["verdict"]
     assert verdicts["lid_difference"] == "not available" and verdicts["mean_distance_ratio"] != "not available"
-    with pytest.raises(InputError, match="lacks lid_difference_null"):
-        excesses(table.drop(columns="lid_difference_null"), by=("engine",))
+    with pytest.raises(InputError, match="lacks lid_difference_alike"):
+        excesses(table.drop(columns="lid_difference_alike"), by=("engine",))
 
 
 def test_losses_are_placed_at_their_ranks(exact):

@@ -17,7 +17,11 @@ EXCESS = {
     "barycenter_shift": ("barycenter shift (% of mean distance)", 100),
     "lid_difference": ("LID", 1),
 }
-TARGET_MARKERS = "osD^v"
+# One row a null model: marker, face (None: the engine's color), height in the row, label.
+NULL_MARKS = {
+    "alike": ("o", None, -0.16, "beside losses at any rank alike"),
+    "by_rank": ("D", "white", 0.16, "beside losses by rank"),
+}
 VARIANT_LINE = (0, (1, 1))  # of an engine built with other parameters than its defaults
 
 
@@ -28,38 +32,37 @@ def look(name: str, **changes) -> dict:
     return style.look(engine, **{"label": label(name), **own, **changes})
 
 
-def excess(table: pd.DataFrame) -> Figure:
-    """Draw each measure minus the null model's, an engine a row and a recall a marker, with intervals.
+def excess(table: pd.DataFrame, recall: pd.Series) -> Figure:
+    """Draw each measure minus that of the two null models, an engine a row, with intervals.
 
     Parameters
     ----------
     table : DataFrame
-        Of `excess.excesses`, by engine and target.
+        Of `excess.excesses`, one target an engine, with the column null.
+    recall : Series
+        Mean overlap, by engine; it stands beside the name.
     """
     engines = list(dict.fromkeys(table["engine"]))
-    targets = sorted(table["target"].unique())
-    figure, axes = style.new(2, 2, size=(6.4, 1.6 + 0.52 * len(engines)), sharey=True)
-    heights = np.linspace(-0.25, 0.25, len(targets)) if len(targets) > 1 else [0.0]
+    figure, axes = style.new(2, 2, size=(6.4, 1.6 + 0.46 * len(engines)), sharey=True)
     for panel, (metric, (title, factor)) in zip(axes.flat, EXCESS.items(), strict=True):
-        for target, marker, height in zip(targets, TARGET_MARKERS, heights, strict=False):
-            rows = table[(table["metric"] == metric) & (table["target"] == target)]
-            for row in rows.itertuples():
+        for null, (marker, face, height, _) in NULL_MARKS.items():
+            for row in table[(table["metric"] == metric) & (table["null"] == null)].itertuples():
                 color = look(row.engine)["color"]
                 panel.errorbar(
                     factor * row.excess, engines.index(row.engine) + height,
                     xerr=[[factor * max(row.excess - row.low, 0)], [factor * max(row.high - row.excess, 0)]],
-                    fmt=marker, color=color, markersize=4, elinewidth=1, capsize=0,
+                    fmt=marker, color=color, mfc=face or color, markersize=4.5, elinewidth=1, capsize=0,
                 )  # fmt: skip
         panel.axvline(0, color=style.BLACK, linewidth=0.9)
         panel.set_title(title)
-        panel.set_yticks(range(len(engines)), [label(name) for name in engines])
+        panel.set_yticks(range(len(engines)), [f"{label(name)} ({recall[name]:.3f})" for name in engines], fontsize=7.5)
         panel.grid(axis="y", visible=False)
     axes[0, 0].invert_yaxis()
     for panel in axes[1]:
         panel.set_xlabel("measured minus null model")
     marks = [
-        axes[0, 0].plot([], [], marker, color=style.GREY, label=f"recall {target:g}")[0]
-        for target, marker in zip(targets, TARGET_MARKERS, strict=False)
+        axes[0, 0].plot([], [], marker, color=style.GREY, mfc=face or style.GREY, label=text)[0]
+        for marker, face, _, text in NULL_MARKS.values()
     ]
     figure.legend(handles=marks, loc="outside lower center", ncols=len(marks))
     return figure
