@@ -1,0 +1,44 @@
+"""What lost neighbors do to the work built on neighbor lists: voting, outliers, clusters, density, dimension, maps."""
+
+from .cases import Case, planted, samples
+from .compare import against_random, needed, noise, summarize
+from .maps import layouts, turned
+from .measure import EMPTIED, RANDOM, measure, moved
+from .others import on_others
+from .tables import (
+    against_table,
+    cluster_facts,
+    cluster_table,
+    fact_values,
+    map_facts,
+    map_table,
+    needed_table,
+    task_table,
+)
+from .tasks import TASKS
+
+__all__ = [
+    "EMPTIED",
+    "RANDOM",
+    "TASKS",
+    "Case",
+    "against_random",
+    "against_table",
+    "cluster_facts",
+    "cluster_table",
+    "fact_values",
+    "layouts",
+    "map_facts",
+    "map_table",
+    "measure",
+    "moved",
+    "needed",
+    "needed_table",
+    "noise",
+    "on_others",
+    "planted",
+    "samples",
+    "summarize",
+    "task_table",
+    "turned",
+]

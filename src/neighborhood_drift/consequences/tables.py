@@ -1,0 +1,192 @@
+"""What `compare` found, laid out for readers, and as facts for the paper."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import adjusted_rand_score
+
+from .. import facts
+from ..summaries import label, word
+from .compare import TOLERANCE
+from .maps import EXACT
+from .measure import EMPTIED, RANDOM
+from .structure import groups
+from .tasks import TASKS
+
+ABSENT = facts.fixed(np.nan)
+
+
+def cluster_table(cases) -> pd.DataFrame:
+    """Describe the clusters that exact lists give, which the approximate ones are compared with.
+
+    Parameters
+    ----------
+    cases : iterable of Case
+        Of `samples`.
+
+    Returns
+    -------
+    DataFrame
+        One row a method, means over samples: method, clusters, share in none, ARI with classes (nan without labels).
+    """
+    rows = []
+    for case in cases:
+        for name in ("dbscan", "hdbscan"):
+            found = TASKS[name].run(case, case.truth)
+            known = np.nan if case.labels is None else adjusted_rand_score(case.labels, found)
+            rows.append({"method": TASKS[name].label, **groups(found), "ARI with classes": known})
+    means = pd.DataFrame(rows).groupby("method", sort=False).mean().reset_index()
+    return means.rename(columns={"noise": "share in none"})
+
+
+def task_table(noises: pd.DataFrame) -> pd.DataFrame:
+    """Lay out the tasks with their exact score and noise; "not available" where labels lack.
+
+    Parameters
+    ----------
+    noises : DataFrame
+        Of `compare.noise`.
+
+    Returns
+    -------
+    DataFrame
+        One row a task, all cells text: task, score, one percent of, exact, noise.
+    """
+    at = noises.set_index("task").reindex(list(TASKS))
+    return pd.DataFrame(
+        {
+            "task": [task.label for task in TASKS.values()],
+            "score": [task.measure for task in TASKS.values()],
+            "one percent of": [task.of for task in TASKS.values()],
+            "exact": [facts.fixed(value) for value in at["exact"]],
+            "noise": [facts.percent(value) for value in at["noise"]],
+        }
+    )
+
+
+def needed_table(table: pd.DataFrame, column: str = "lists") -> pd.DataFrame:
+    """Lay out `compare.needed`: a task a row, a kind of lists a column, intervals in brackets.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `compare.needed`.
+    column : str, default "lists"
+        Whose values are the columns, each task once in each.
+    """
+    cells = {(row["task"], row[column]): _cell(row) for row in table.to_dict("records")}
+    kinds = sorted(dict.fromkeys(table[column]), key=lambda kind: kind not in (RANDOM, EMPTIED))
+    return _by_task({label(kind): {name: cells.get((name, kind)) for name in TASKS} for kind in kinds})
+
+
+def against_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `compare.against_random`: a task a row, an engine a column, differences in percent with the verdict."""
+    kinds = dict.fromkeys(table["lists"])
+    at = {(row.task, row.lists): row for row in table.itertuples()}
+    return _by_task({label(kind): {name: _difference(at.get((name, kind))) for name in TASKS} for kind in kinds})
+
+
+def fact_values(need: pd.DataFrame, noises: pd.DataFrame, compared: pd.DataFrame, engines) -> dict:
+    """Facts for the paper: the recall each task needs and its noise, extremes, and how engines compare.
+
+    Parameters
+    ----------
+    need, noises, compared : DataFrame
+        Of `compare.needed`, `compare.noise` and `compare.against_random`.
+    engines : iterable of str
+
+    Returns
+    -------
+    dict
+        ``needed_<task>``, ``noise_<task>``, ``exact_<task>`` for each task (under random loss); ``most`` and
+        ``most_task``, the highest of them; ``below_noise``, how many tasks have a noise above one percent, of
+        ``tasks``; ``more_<engine>``, ``less_<engine>`` and ``same_<engine>``, comparisons by verdict.
+    """
+    random = need[need["lists"] == RANDOM].set_index("task")
+    at = noises.set_index("task").reindex(list(TASKS))
+    values = {}
+    for name in TASKS:
+        found = name in random.index
+        values[f"needed_{name}"] = _cell(random.loc[name].to_dict()) if found else ABSENT
+        values[f"exact_{name}"] = facts.fixed(at.loc[name, "exact"])
+        values[f"noise_{name}"] = facts.percent(at.loc[name, "noise"])
+    known = random["needed"].dropna().sort_values()
+    for word_, place in (("least", 0), ("most", -1)):
+        values[word_] = facts.fixed(known.iloc[place]) if len(known) else ABSENT
+        values[f"{word_}_task"] = TASKS[known.index[place]].label if len(known) else ABSENT
+    values |= {"tasks": int(at["noise"].notna().sum()), "noisy": facts.count((at["noise"] > TOLERANCE).sum())}
+    for engine in engines:
+        own = compared.loc[compared["lists"] == engine, "verdict"]
+        for name, verdict in (("more", "more"), ("less", "less"), ("same", "not told apart")):
+            values[f"{name}_{word(engine)}"] = facts.count((own == verdict).sum()) if len(own) else ABSENT
+    return values
+
+
+def cluster_facts(cases) -> dict[str, str]:
+    """Facts for the paper from `cluster_table`: clusters, share in none and ARI with classes, by method."""
+    values = {}
+    for row in cluster_table(cases).to_dict("records"):
+        name = row["method"].lower()
+        values |= {
+            f"clusters_{name}": facts.fixed(row["clusters"], 1),
+            f"alone_{name}": facts.percent(row["share in none"], 0),
+        }
+        values[f"classes_{name}"] = facts.fixed(row["ARI with classes"], 2)
+    return values
+
+
+def map_table(maps: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `maps.layouts`: a map a row, lists by their names for readers."""
+    return maps.assign(lists=maps["lists"].map(label))
+
+
+def map_facts(maps: pd.DataFrame) -> dict[str, str]:
+    """Facts for the paper from `maps.layouts`.
+
+    Returns
+    -------
+    dict
+        ``map_trust`` and ``map_trust_low``: trustworthiness of the exact map, and at the lowest recall of random loss;
+        ``map_seed_nearest`` and ``map_seed_farthest``: distances of exact maps with other seeds; ``map_low``,
+        ``map_high``: distances at the lowest and at the highest recall of random loss; ``maps_nearer`` of ``maps``:
+        maps from approximate lists that are nearer to the exact map than every map of another seed.
+    """
+    exact, rest = maps[maps["lists"] == EXACT], maps[maps["lists"] != EXACT]
+    random, seeds = rest[rest["lists"] == RANDOM].sort_values("recall"), exact["procrustes"].iloc[1:]
+    shown = {
+        "map_trust": exact["trustworthiness"].iloc[0],
+        "map_trust_low": random["trustworthiness"].iloc[0],
+        "map_seed_nearest": seeds.min(),
+        "map_seed_farthest": seeds.max(),
+        "map_low": random["procrustes"].iloc[0],
+        "map_high": random["procrustes"].iloc[-1],
+    }
+    nearer = (rest["procrustes"] < seeds.min()).sum()
+    return {name: facts.fixed(value) for name, value in shown.items()} | {
+        "maps_nearer": facts.count(nearer),
+        "maps": len(rest),
+    }
+
+
+def _by_task(columns: dict[str, dict]) -> pd.DataFrame:
+    rows = [
+        {"task": task.label, **{title: cells.get(name) or ABSENT for title, cells in columns.items()}}
+        for name, task in TASKS.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def _cell(row: dict) -> str:
+    if np.isnan(row["needed"]):
+        return ABSENT
+    least = "at most " if row["needed"] == row["lowest"] else ""
+    known = not (np.isnan(row["high"]) or row["high"] == row["lowest"])
+    return least + facts.fixed(row["needed"]) + (f" ({facts.interval(row['low'], row['high'])})" if known else "")
+
+
+def _difference(row) -> str | None:
+    if row is None:
+        return None
+    told = "" if row.verdict == "not told apart" else f"{row.verdict}: "
+    return f"{told}{facts.fixed(100 * row.difference, 1)} ({facts.interval(100 * row.low, 100 * row.high, 1)})"
