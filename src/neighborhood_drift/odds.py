@@ -128,3 +128,9 @@ def _areas(lost, scores, query, queries, generator, resamples):
         times = np.bincount(generator.choice(there, len(there)), minlength=queries)[query].astype(np.float64)
         row[:] = [_area(lost, level, len(levels), times) for levels, level in ranked]
     return area, *limits(drawn)
+
+
+def with_all(model: Odds) -> pd.DataFrame:
+    """The table of traits with a last row, "all", for the model: its areas, no coefficient."""
+    last = {"trait": ["all"], "coefficient": [np.nan], "auc": [model.auc], "low": [model.low], "high": [model.high]}
+    return pd.concat([model.traits, pd.DataFrame(last)], ignore_index=True)
