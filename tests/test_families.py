@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neighborhood_drift.checks import InputError
-from neighborhood_drift.families import FINEST, at_recall, at_work, build_all, find_efforts, named
+from neighborhood_drift.families import FINEST, at_recall, at_work, build_all, find_efforts
+from neighborhood_drift.kinds import named
 from neighborhood_drift.neighbors import Neighbors
 
 K, N = 10, 100

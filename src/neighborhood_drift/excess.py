@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
+from tqdm import tqdm
 
 from .checks import InputError, one_of, whole_number
 from .intervals import bootstrap_means, limits
@@ -60,6 +61,42 @@ def beside_null(
     return table
 
 
+def measure(lists: dict, base, rows, exact: Neighbors, *, progress: bool = True, **options) -> pd.DataFrame:
+    """`beside_null` of many lists, stacked.
+
+    Parameters
+    ----------
+    lists : dict of (engine, target) to Neighbors
+        Of `families.ask`.
+    base, rows, exact, **options
+        As in `beside_null`.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `beside_null`, and engine and target.
+    """
+    steps = tqdm(lists.items(), desc="null models", disable=None if progress else True)
+    tables = [
+        beside_null(base, rows, exact, found, **options).assign(engine=engine, target=target)
+        for (engine, target), found in steps
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def nearest(table: pd.DataFrame, target: float) -> pd.DataFrame:
+    """Keep, for each engine, the rows of its target nearest to ``target``; of two the lower.
+
+    >>> nearest(pd.DataFrame({"engine": ["a", "a", "b"], "target": [0.9, 0.95, 0.99]}), 0.95)["target"].tolist()
+    [0.95, 0.99]
+    """
+    away = (table["target"] - target).abs()
+    chosen = (
+        table.assign(away=away).sort_values(["away", "target"]).drop_duplicates("engine").set_index("engine")["target"]
+    )
+    return table[table["target"] == table["engine"].map(chosen)]
+
+
 def excesses(
     table: pd.DataFrame, null: str = "alike", *, by=("engine", "target"), resamples: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
@@ -78,8 +115,8 @@ def excesses(
     -------
     DataFrame
         One row a group and measure: ``*by``, metric, mean, null, excess (mean minus null), low, high (95 %), relative
-        (excess over the null's distance from "nothing lost"), and verdict: "more" where the interval lies on the
-        null's side of "nothing lost" and beyond it, "less" where it lies between, "as much" where it holds 0.
+        (excess over the null's distance from its value where nothing is lost), and verdict: "as much" where the
+        interval holds 0, else "more" where the mean is farther from that value than the null's, or "less".
 
     Raises
     ------
@@ -108,17 +145,17 @@ def excesses(
             moved = mean - excess - nothing
             row = {"metric": name, "mean": mean, "null": mean - excess, "excess": excess}
             row |= {"low": low[at], "high": high[at], "relative": excess / moved if moved else np.nan}
-            row["verdict"] = _verdict(low[at], high[at], excess if moved == 0 else np.sign(moved))
+            row["verdict"] = _verdict(low[at], high[at], abs(mean - nothing) > abs(moved))
             rows.append({**dict(zip(by, group, strict=True)), **row})
     return pd.DataFrame(rows)
 
 
-def _verdict(low, high, direction) -> str:
+def _verdict(low, high, farther) -> str:
     if not low <= high:
         return "not available"
     if low <= 0 <= high:
         return "as much"
-    return "more" if (low > 0) == (direction > 0) else "less"
+    return "more" if farther else "less"
 
 
 def queries_that_lose(table: pd.DataFrame, k: int, *, draws: int = 200, seed: int = 0) -> pd.DataFrame:

@@ -2,45 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from . import summaries
 from .checks import InputError
 from .indexes import build_index
+from .kinds import named
 from .metrics import overlap
 from .neighbors import Neighbors
 
-# One row a kind of index, and its title; `FAMILIES` says which engine is of which kind.
-KINDS = {
-    "faiss graph": "graphs of FAISS",
-    "graph": "graphs of other libraries",
-    "partition": "cells and trees",
-    "codes": "compressed vectors",
-    "exhaustive": "exhaustive search",
-    "other": "others",
-}
-FAMILIES = {
-    "faiss-hnsw": "faiss graph",
-    "faiss-hnsw-unbounded": "faiss graph",
-    "faiss-nsg": "faiss graph",
-    "hnswlib": "graph",
-    "usearch": "graph",
-    "pynndescent": "graph",
-    "redis": "graph",
-    "faiss-ivf": "partition",
-    "annoy": "partition",
-    "faiss-ivf-pq": "codes",
-    "faiss-sq8": "codes",
-    "faiss-hnsw-sq8": "codes",
-    "scann": "codes",
-    "faiss-flat": "exhaustive",
-    "faiss-flat-normalized": "exhaustive",
-    "numpy": "exhaustive",
-}
 # Two efforts closer than this share are one: finer steps move recall by less than its interval.
 FINEST = 0.02
 
@@ -63,7 +37,7 @@ def build_all(engines, base, *, metric: str = "l2", seed: int = 0, threads: int 
     metric, seed, cache
         As in `build_index`; every index is built by one thread.
     threads : int, default 1
-        Search threads of the indexes returned.
+        Indexes built at a time, and search threads of the indexes returned.
     progress : bool, default True
         Show a progress bar where standard error is a terminal.
 
@@ -78,49 +52,26 @@ def build_all(engines, base, *, metric: str = "l2", seed: int = 0, threads: int 
     >>> list(made), made["faiss-hnsw@M=8"].params["M"], len(absent)
     (['faiss-flat', 'faiss-hnsw@M=8'], 8, 0)
     """
+    names = list(dict.fromkeys(engines))
+    with ThreadPoolExecutor(threads) as pool:
+        attempts = pool.map(lambda name: _built(name, base, metric, seed, cache), names)
+        results = list(tqdm(attempts, desc="builds", total=len(names), disable=None if progress else True))
     made, absent = {}, []
-    for name in tqdm(list(engines), desc="builds", disable=None if progress else True):
-        engine, params = named(name)
-        try:
-            made[name] = build_index(engine, base, metric=metric, seed=seed, cache=cache, **params)
-        except (ImportError, InputError) as error:
-            absent.append({"engine": name, "reason": str(error)})
+    for name, result in zip(names, results, strict=True):
+        if isinstance(result, str):
+            absent.append({"engine": name, "reason": result})
         else:
-            made[name].threads = threads
+            made[name], result.threads = result, threads
     return made, pd.DataFrame(absent, columns=["engine", "reason"])
 
 
-def named(name: str) -> tuple[str, dict[str, int]]:
-    """Take apart an engine's name and the build parameters after its @.
-
-    >>> named("faiss-ivf@nlist=256"), named("hnswlib@M=8,ef_construction=50")
-    (('faiss-ivf', {'nlist': 256}), ('hnswlib', {'M': 8, 'ef_construction': 50}))
-    """
-    engine, _, rest = name.partition("@")
-    pairs = [pair.partition("=") for pair in rest.split(",") if pair]
+def _built(name, base, metric, seed, cache):
+    """The index, or why there is none."""
     try:
-        return engine, {key: int(value) for key, _, value in pairs}
-    except ValueError as error:
-        raise InputError(f"{name!r} must be an engine's name, or a name@parameter=number,...") from error
-
-
-def label(name: str) -> str:
-    """Name of an engine for readers, its build parameters after it.
-
-    >>> label("faiss-hnsw@M=8"), label("mine")
-    ('FAISS, default, M=8', 'mine')
-    """
-    engine, _, params = name.partition("@")
-    return ", ".join([summaries.label(engine), *params.split(",")] if params else [summaries.label(engine)])
-
-
-def kind(name: str) -> str:
-    """Which of `KINDS` an engine is.
-
-    >>> kind("faiss-ivf@nlist=256"), kind("mine")
-    ('partition', 'other')
-    """
-    return FAMILIES.get(name.partition("@")[0], "other")
+        engine, params = named(name)
+        return build_index(engine, base, metric=metric, seed=seed, cache=cache, **params)
+    except (ImportError, InputError) as error:
+        return str(error)
 
 
 def at_recall(index, base, rows, exact: Neighbors, k: int, target: float, *, tried: dict | None = None) -> Effort:
@@ -269,6 +220,35 @@ def distinct(settings: pd.DataFrame) -> pd.DataFrame:
     """
     away = (settings["recall"] - settings["target"]).abs()
     return settings.loc[away.groupby([settings["engine"], settings["ef"].fillna(0)]).idxmin()].sort_index()
+
+
+def ask(indexes: dict, settings: pd.DataFrame, base, rows, k: int, *, progress: bool = True) -> dict:
+    """Search each index at each of its settings.
+
+    Parameters
+    ----------
+    indexes : dict of str to Index
+    settings : DataFrame
+        Of `find_efforts`.
+    base : (n, d) array
+    rows : (q,) integers
+        Base points that are asked, leave-one-out.
+    k : int
+    progress : bool, default True
+
+    Returns
+    -------
+    dict of (engine, target) to Neighbors
+        (q, k) each.
+    """
+    steps = tqdm(list(settings.itertuples()), desc="searches", disable=None if progress else True)
+    asked = np.asarray(base)[rows]
+    return {
+        (row.engine, row.target): indexes[row.engine].search(
+            asked, k, ef=None if np.isnan(row.ef) else int(row.ef), exclude_self=rows
+        )
+        for row in steps
+    }
 
 
 def _reached(index, ef, recall, target) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from . import facts
-from .families import kind, label, named
+from .kinds import kind, label, named
 from .summaries import ABSENT, word
 from .tables import minus
 

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, PercentFormatter, StrMethodFormatter
 
-from ..families import KINDS, kind, label
+from ..kinds import KINDS, kind, label
 from . import style
 
 # One row a panel: measure, title, factor of the axis.

@@ -1,0 +1,67 @@
+"""Names of engines with their build parameters, and the kind of index that each engine is."""
+
+from __future__ import annotations
+
+from . import summaries
+from .checks import InputError
+
+# One row a kind of index, and its title; `FAMILIES` says which engine is of which kind.
+KINDS = {
+    "faiss graph": "graphs of FAISS",
+    "graph": "graphs of other libraries",
+    "partition": "cells and trees",
+    "codes": "compressed vectors",
+    "exhaustive": "exhaustive search",
+    "other": "others",
+}
+FAMILIES = {
+    "faiss-hnsw": "faiss graph",
+    "faiss-hnsw-unbounded": "faiss graph",
+    "faiss-nsg": "faiss graph",
+    "hnswlib": "graph",
+    "usearch": "graph",
+    "pynndescent": "graph",
+    "redis": "graph",
+    "faiss-ivf": "partition",
+    "annoy": "partition",
+    "faiss-ivf-pq": "codes",
+    "faiss-sq8": "codes",
+    "faiss-hnsw-sq8": "codes",
+    "scann": "codes",
+    "faiss-flat": "exhaustive",
+    "faiss-flat-normalized": "exhaustive",
+    "numpy": "exhaustive",
+}
+
+
+def named(name: str) -> tuple[str, dict[str, int]]:
+    """Take apart an engine's name and the build parameters after its @.
+
+    >>> named("faiss-ivf@nlist=256"), named("hnswlib@M=8,ef_construction=50")
+    (('faiss-ivf', {'nlist': 256}), ('hnswlib', {'M': 8, 'ef_construction': 50}))
+    """
+    engine, _, rest = name.partition("@")
+    pairs = [pair.partition("=") for pair in rest.split(",") if pair]
+    try:
+        return engine, {key: int(value) for key, _, value in pairs}
+    except ValueError as error:
+        raise InputError(f"{name!r} must be an engine's name, or a name@parameter=number,...") from error
+
+
+def label(name: str) -> str:
+    """Name of an engine for readers, its build parameters after it.
+
+    >>> label("faiss-hnsw@M=8"), label("mine")
+    ('FAISS, default, M=8', 'mine')
+    """
+    engine, _, params = name.partition("@")
+    return ", ".join([summaries.label(engine), *params.split(",")] if params else [summaries.label(engine)])
+
+
+def kind(name: str) -> str:
+    """Which of `KINDS` an engine is.
+
+    >>> kind("faiss-ivf@nlist=256"), kind("mine")
+    ('partition', 'other')
+    """
+    return FAMILIES.get(name.partition("@")[0], "other")
