@@ -13,10 +13,48 @@ import pytest
 from neighborhood_drift.checks import InputError
 from neighborhood_drift.files import checksum
 from neighborhood_drift.graph import common_links
-from neighborhood_drift.indexes import ENGINES, build_index, build_indexes, load_index
+from neighborhood_drift.indexes import ENGINES, Index, build_index, build_indexes, load_index
 
-GRAPHS = [name for name in ENGINES if name != "faiss-flat"]
+GRAPHS = [name for name, engine in ENGINES.items() if engine.graph is not Index.graph]
 N, D = 300, 12
+# in the contract's words: what codes of 8 bits, and product codes, may be wrong by
+STEP = 8 / 255  # one step of 8 bits over the range of 300 normal variates, about -4 to 4, in one dimension
+LOSSY = {
+    # a distance is wrong by at most the length of the rounding error: half a step in each dimension
+    "faiss-sq8": {"rtol": 0, "atol": D**0.5 * STEP / 2},
+    "faiss-hnsw-sq8": {"rtol": 0, "atol": D**0.5 * STEP / 2},
+    # 12 parts of one dimension, each with 256 centers for offsets from 17 cells: about as fine as 8 bits, with tails
+    "faiss-ivf-pq": {"rtol": 0, "atol": D**0.5 * STEP},
+}
+
+
+def usable():
+    """Engines as parameters of a test; one that cannot be used here is skipped, with the sentence that says why."""
+    reasons = {name: engine.missing() for name, engine in ENGINES.items()}
+    return [pytest.param(name, marks=pytest.mark.skipif(bool(why), reason=str(why))) for name, why in reasons.items()]
+
+
+def with_metrics():
+    return [
+        pytest.param(*engine.values, metric, marks=engine.marks)
+        for engine in usable()
+        for metric in ENGINES[engine.values[0]].metrics
+    ]
+
+
+def build(name, points, **options):
+    """An index in the engine's first metric, where the metric does not matter."""
+    return build_index(name, points, **{"metric": ENGINES[name].metrics[0], **options})
+
+
+def overlap(one, other):
+    """Mean share of ids that two arrays of lists have in common."""
+    return np.mean([len(np.intersect1d(*lists)) / len(lists[0]) for lists in zip(one, other, strict=True)])
+
+
+def fully(index, *arguments, **options):
+    """Search at the highest effort."""
+    return index.search(*arguments, ef=index.effort_range()[1], **options)
 
 
 @pytest.fixture(scope="module")
@@ -40,24 +78,24 @@ def true_order(points, queries, metric):
 ACCURACY = {"rtol": 1e-4, "atol": 2e-3}
 
 
-@pytest.mark.parametrize("metric", ["l2", "cosine"])
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize(("name", "metric"), with_metrics())
 class TestContract:
     def test_full_effort_finds_the_true_neighbors_in_the_metrics_own_unit(self, name, metric, points):
         queries = np.random.default_rng(4).normal(size=(40, D)).astype(np.float32)
         order, distances = true_order(points, queries, metric)
-        found = build_index(name, points, metric=metric).search(queries, k=10, ef=N)
+        found = fully(build_index(name, points, metric=metric), queries, k=10)
         assert found.ids.shape == found.distances.shape == (40, 10) and found.self_found is None
-        np.testing.assert_allclose(found.distances, distances[:, :10], **ACCURACY)
-        assert (found.ids == order[:, :10]).mean() > 0.99
+        assert (name in LOSSY) is not ENGINES[name].exact_at_full_effort
+        np.testing.assert_allclose(found.distances, distances[:, :10], **LOSSY.get(name, ACCURACY))
+        assert (found.ids == order[:, :10]).mean() > (0.6 if name in LOSSY else 0.99)
 
     def test_leave_one_out_drops_the_query_by_its_id(self, name, metric, points):
-        found = build_index(name, points, metric=metric).search(points, k=7, ef=N, exclude_self=True)
+        found = fully(build_index(name, points, metric=metric), points, k=7, exclude_self=True)
         _, distances = true_order(points, points, metric)
         assert (found.ids != np.arange(N)[:, None]).all()
         # a graph may hold a few points that no link leads to; they are missing from other points' lists too
         assert found.self_found.mean() > 0.98
-        assert np.isclose(found.distances, distances[:, 1:8], **ACCURACY).mean() > 0.98
+        assert np.isclose(found.distances, distances[:, 1:8], **LOSSY.get(name, ACCURACY)).mean() > 0.98
 
     def test_thinned_leave_one_out_is_the_same_search(self, name, metric, points):
         index, rows = build_index(name, points, metric=metric), np.array([5, 17, 200])
@@ -67,12 +105,12 @@ class TestContract:
 
     def test_a_duplicate_does_not_replace_the_query(self, name, metric, points):
         doubled = np.vstack([points, points[:1]])
-        found = build_index(name, doubled, metric=metric).search(doubled[[0, N]], k=3, ef=N, exclude_self=[0, N])
+        found = fully(build_index(name, doubled, metric=metric), doubled[[0, N]], k=3, exclude_self=[0, N])
         assert found.ids[0, 0] == N and found.ids[1, 0] == 0
-        np.testing.assert_allclose(found.distances[:, 0], 0, atol=2e-3)
+        np.testing.assert_allclose(found.distances[:, 0], 0, **LOSSY.get(name, ACCURACY))
 
     def test_all_points_can_be_asked_for_and_none_comes_twice(self, name, metric, points):
-        found = build_index(name, points, metric=metric).search(points[:20], k=N, ef=N)
+        found = fully(build_index(name, points, metric=metric), points[:20], k=N)
         for row in found.ids:
             answered = row[row >= 0]
             assert len(set(answered)) == len(answered)
@@ -98,14 +136,36 @@ class TestContract:
         whole = np.round(points * 4)
         whole[:, 0] = 1
         answers = [
-            build_index(name, whole.astype(dtype), metric=metric).search(whole.astype(dtype), 4).ids
+            fully(build_index(name, whole.astype(dtype), metric=metric), whole.astype(dtype), 4).ids
             for dtype in (np.float32, np.float16, np.int8)
         ]
         np.testing.assert_array_equal(answers[0], answers[1])
         np.testing.assert_array_equal(answers[0], answers[2])
 
+    def test_effort_lies_in_its_range_and_more_of_it_finds_no_less(self, name, metric, points):
+        index = build_index(name, points, metric=metric)
+        low, high = index.effort_range()
+        assert 1 <= low <= high and (high > 1) is (index.effort is not None)
+        order, _ = true_order(points, points, metric)
+        recall = [
+            np.isin(index.search(points[[i]], 20, ef=ef).ids, order[i, :20]).mean()
+            for ef in (low, high)
+            for i in range(40)
+        ]
+        assert np.mean(recall[:40]) <= np.mean(recall[40:])
+        assert index.effective_ef(20, high) in ([None] if index.effort is None else range(low, max(high, 20) + 1))
 
-@pytest.mark.parametrize("name", ENGINES)
+    def test_an_index_holds_the_vectors_or_their_codes(self, name, metric, points):
+        codes = N * D if name in LOSSY else points.nbytes
+        assert codes <= build_index(name, points, metric=metric).memory_bytes < 10 * points.nbytes + 50_000
+
+    def test_few_points_are_enough(self, name, metric, points):
+        few = max(3, ENGINES[name].fewest)
+        found = fully(build_index(name, points[:few], metric=metric), points[:few], few)
+        assert (found.ids[:, 0] == np.arange(few)).all() or name in LOSSY
+
+
+@pytest.mark.parametrize("name", usable())
 class TestRefusals:
     @pytest.mark.parametrize(
         ("arguments", "sentence"),
@@ -121,10 +181,10 @@ class TestRefusals:
     )
     def test_search(self, name, points, arguments, sentence):
         with pytest.raises(InputError, match=re.escape(sentence)):
-            build_index(name, points).search(points, **arguments)
+            build(name, points).search(points, **arguments)
 
     def test_queries(self, name, points):
-        index = build_index(name, points)
+        index = build(name, points)
         with pytest.raises(InputError, match="queries has 5 dimensions; the base has 12"):
             index.search(points[:, :5], 3)
         with pytest.raises(InputError, match="NaN or infinite"):
@@ -135,16 +195,16 @@ class TestRefusals:
     def test_parameters(self, name, points):
         known = ", ".join(ENGINES[name].defaults) or "none"
         with pytest.raises(InputError, match=f"no build parameter efConstruction; known are: {known}"):
-            build_index(name, points, efConstruction=3)
+            build(name, points, efConstruction=3)
         with pytest.raises(InputError, match="metric is 'l3'; known are l2, cosine"):
-            build_index(name, points, metric="l3")
+            build(name, points, metric="l3")
         with pytest.raises(InputError, match="seed is -1"):
-            build_index(name, points, seed=-1)
+            build(name, points, seed=-1)
         with pytest.raises(InputError, match="threads is 0"):
-            build_index(name, points, threads=0)
+            build(name, points, threads=0)
 
     def test_a_damaged_or_missing_file(self, name, points, tmp_path):
-        path = build_index(name, points).save(tmp_path / "kept.index")
+        path = build(name, points).save(tmp_path / "kept.index")
         path.write_bytes(path.read_bytes()[:-1])
         with pytest.raises(InputError, match="does not match the checksum"):
             load_index(path)
@@ -157,23 +217,25 @@ class TestRefusals:
 
     def test_vectors_whose_distances_float32_cannot_hold(self, name, points):
         with pytest.raises(InputError, match=r"base holds a vector of length .* scale the vectors"):
-            build_index(name, points * np.float32(1e19))
+            build(name, points * np.float32(1e19))
         with pytest.raises(InputError, match="queries holds a vector of length"):
-            build_index(name, points).search(points * np.float32(1e19), 3)
-        large = build_index(name, points * np.float32(1e18)).search(points * np.float32(1e18), 3, ef=N)
+            build(name, points).search(points * np.float32(1e19), 3)
+        large = build(name, points * np.float32(1e18)).search(points * np.float32(1e18), 3, ef=N)
         assert np.isfinite(large.distances).all()
-        build_index(name, points * np.float32(1e19), metric="cosine")  # lengths do not matter there
+        build(name, points * np.float32(1e19), metric="cosine")  # lengths do not matter there
 
     def test_a_missing_library_says_what_to_install(self, name, points, monkeypatch):
-        package = "hnswlib" if name == "hnswlib" else "faiss"
-        monkeypatch.setitem(sys.modules, package, None)
+        if ENGINES[name].package == "numpy":
+            pytest.skip("NumPy is never missing")
+        monkeypatch.setitem(sys.modules, ENGINES[name].package, None)
         with pytest.raises(ImportError, match="pip install"):
-            build_index(name, points)
+            build(name, points, metric=ENGINES[name].metrics[-1])
+        assert "pip install" in ENGINES[name].missing()
 
 
 def test_an_unknown_engine_is_refused_with_the_known_ones(points):
-    with pytest.raises(InputError, match="engine is 'annoy'; known are faiss-flat, faiss-hnsw"):
-        build_index("annoy", points)
+    with pytest.raises(InputError, match="engine is 'faise'; known are numpy, faiss-flat"):
+        build_index("faise", points)
 
 
 @pytest.mark.parametrize("name", GRAPHS)
@@ -302,21 +364,21 @@ class TestFaiss:
 
 
 class TestCache:
-    @pytest.mark.parametrize("name", ENGINES)
+    @pytest.mark.parametrize("name", usable())
     def test_a_kept_index_is_fetched_and_answers_alike(self, name, points, tmp_path, monkeypatch):
-        built = build_index(name, points, cache=tmp_path)
+        built = build(name, points, cache=tmp_path)
         monkeypatch.setattr(ENGINES[name], "build", None)
-        kept = build_index(name, points, cache=tmp_path)
+        kept = build(name, points, cache=tmp_path)
         assert kept.seconds == built.seconds and kept.engine == name
         np.testing.assert_array_equal(kept.search(points, 20).ids, built.search(points, 20).ids)
 
     @pytest.mark.parametrize("suffix", ["", ".json"])
-    @pytest.mark.parametrize("name", ENGINES)
+    @pytest.mark.parametrize("name", usable())
     def test_a_damaged_kept_index_is_built_again(self, name, suffix, points, tmp_path):
-        built = build_index(name, points, cache=tmp_path)
+        built = build(name, points, cache=tmp_path)
         (kept,) = tmp_path.glob(f"*.index{suffix}")
         kept.write_bytes(kept.read_bytes()[:-9])
-        again = build_index(name, points, cache=tmp_path)
+        again = build(name, points, cache=tmp_path)
         np.testing.assert_array_equal(again.search(points, 5).ids, built.search(points, 5).ids)
         assert load_index(next(tmp_path.glob("*.index"))).key == built.key
 
@@ -354,7 +416,7 @@ def test_indexes_built_side_by_side_are_those_built_alone(points):
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"name": "annoy"}, "engine is 'annoy'"),
+        ({"name": "faise"}, "engine is 'faise'"),
         ({"name": "hnswlib", "ef_construction": 0}, "ef_construction is 0"),
         ({"name": "hnswlib", "seed": -1}, "seed is -1"),
         ({"name": "faiss-hnsw", "efs": 3}, "no build parameter efs"),
@@ -367,10 +429,10 @@ def test_a_wrong_value_is_named_before_any_index_is_built(wrong, sentence, point
         build_indexes([{"name": "hnswlib"}, {"name": "faiss-hnsw"}, wrong], points, workers=1, progress=False)
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", usable())
 class TestFullDisk:
     def test_is_the_systems_error_and_leaves_nothing(self, name, points, tmp_path, monkeypatch):
-        index, write = build_index(name, points), ENGINES[name]._write
+        index, write = build(name, points), ENGINES[name]._write
         monkeypatch.setattr(ENGINES[name], "_write", lambda self, path: write(self, Full(path)))
         with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)) as caught:
             index.save(tmp_path / "kept.index")
@@ -382,7 +444,7 @@ class TestFullDisk:
 
         monkeypatch.setattr(ENGINES[name], "_write", write)
         with pytest.raises(RuntimeError, match="a bug"):
-            build_index(name, points).save(tmp_path / "kept.index")
+            build(name, points).save(tmp_path / "kept.index")
 
 
 class Full:

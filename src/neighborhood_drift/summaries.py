@@ -16,7 +16,7 @@ ENGINES = {
     "hnswlib": ("hnswlib", "hnswlib"),
 }
 
-SEARCHES = tuple(engine for engine in ENGINES if engine != "exact")
+SEARCHES = ("faiss-hnsw", "faiss-hnsw-unbounded", "hnswlib")  # what notebooks 04 and 05 compare
 ABSENT = facts.fixed(float("nan"))
 
 
@@ -193,8 +193,8 @@ def by_engine(summary, metric: str, ks, *, decimals: int = 3) -> dict[str, str]:
         Of `intervals.summarize`, by engine and k.
     metric : str
     ks : iterable of int
-        Each gives its facts for every search; what was not measured is "not available", so that a paper on few
-        points still names it.
+        Each gives its facts for `SEARCHES` and every engine in the summary; what was not measured is "not available",
+        so that a paper on few points still names it.
     decimals : int, default 3
 
     Examples
@@ -209,7 +209,7 @@ def by_engine(summary, metric: str, ks, *, decimals: int = 3) -> dict[str, str]:
     if len(summary):
         known = {(row.engine, row.k): row for row in summary[summary["metric"] == metric].itertuples()}
     named = {}
-    for engine in SEARCHES:
+    for engine in dict.fromkeys([*SEARCHES, *(engine for engine, _ in known)]):
         for k in ks:
             name, row = f"{metric}_{word(engine)}_k{k}", known.get((engine, k))
             named[name] = ABSENT if row is None else facts.fixed(row.mean, decimals)

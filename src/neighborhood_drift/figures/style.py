@@ -16,12 +16,26 @@ STYLE = Path(__file__).with_name("drift.mplstyle")
 BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY, YELLOW, BLACK, GREY = "#E69F00", "#56B4E9", "#F0E442", "#000000", "#7F7F7F"
 
-# One row an engine: color, marker, line style. Exact is black everywhere.
+# One row an engine: color, marker, line style. Exact is black everywhere. A family has a color (HNSW, which is drawn
+# most, one for each of its searches), a member its marker.
 ENGINES = {
     "exact": (BLACK, "", "-"),
     "faiss-hnsw": (VERMILION, "o", "-"),
     "faiss-hnsw-unbounded": (BLUE, "s", "--"),
     "hnswlib": (GREEN, "^", ":"),
+    "faiss-hnsw-sq8": (VERMILION, "X", ":"),
+    "usearch": (GREEN, "v", "-."),
+    "redis": (GREEN, "P", "--"),
+    "faiss-nsg": (PURPLE, "D", "-"),
+    "pynndescent": (PURPLE, "p", "--"),
+    "faiss-ivf": (ORANGE, "o", "-"),
+    "faiss-ivf-pq": (ORANGE, "s", "--"),
+    "scann": (ORANGE, "^", ":"),
+    "annoy": (SKY, "*", "-"),
+    "faiss-sq8": (BLACK, "x", ":"),
+    "faiss-flat": (BLACK, "+", "--"),
+    "faiss-flat-normalized": (BLACK, "1", "-."),
+    "numpy": (BLACK, "2", "-."),
 }
 
 

@@ -8,17 +8,28 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..checks import InputError, one_of, vectors, whole_number
-from .base import DEFAULT_EF, Index, read_about
-from .faiss_flat import FaissFlat
-from .faiss_hnsw import FaissHNSW, FaissHNSWUnbounded
+from .base import DEFAULT_EF, Index
+from .faiss_flat import FaissFlat, FaissFlatNormalized, FaissSQ8
+from .faiss_hnsw import FaissHNSW, FaissHNSWSQ8, FaissHNSWUnbounded
+from .faiss_ivf import FaissIVF, FaissIVFPQ
+from .faiss_nsg import FaissNSG
 from .hnswlib_index import HnswlibIndex
+from .kept import read_about
+from .numpy_index import NumpyIndex
 
 __all__ = ["DEFAULT_EF", "ENGINES", "Index", "build_index", "build_indexes", "load_index"]
 
 ENGINES: dict[str, type[Index]] = {
+    "numpy": NumpyIndex,
     "faiss-flat": FaissFlat,
+    "faiss-flat-normalized": FaissFlatNormalized,
+    "faiss-sq8": FaissSQ8,
+    "faiss-ivf": FaissIVF,
+    "faiss-ivf-pq": FaissIVFPQ,
     "faiss-hnsw": FaissHNSW,
     "faiss-hnsw-unbounded": FaissHNSWUnbounded,
+    "faiss-hnsw-sq8": FaissHNSWSQ8,
+    "faiss-nsg": FaissNSG,
     "hnswlib": HnswlibIndex,
 }
 
@@ -29,21 +40,22 @@ def build_index(name: str, base, *, metric: str = "l2", seed: int = 0, threads: 
     Parameters
     ----------
     name : str
-        "faiss-flat", "faiss-hnsw", "faiss-hnsw-unbounded" (the same graph, whose effort follows k) or
-        "hnswlib".
+        A name in `ENGINES`, whose classes say what each engine is, which metrics it has and what it misses.
     base : (n, d) array
         Points; row numbers are their ids.
     metric : {"l2", "cosine"}
         Euclidean distance, or 1 - cos; for "cosine" the vectors are normalised once, in float64.
     seed : int, default 0
-        Seed of the levels that the points are given; in FAISS the levels decide the order of insertion too.
+        Seed of what the library draws: in HNSW the levels of the points (in FAISS they decide the order of
+        insertion too), in IVF and PQ where clustering starts. Flat engines draw nothing.
     threads : int, default 1
         Build threads, and at first search threads. A graph is the same in each build only with one.
     cache : path, optional
         Folder in which a built index is kept, by all it was made from (base, engine, version, parameters, seed).
     **params
-        Build parameters, HNSW: ``M`` (links a new point makes, default 32; up to 2M are kept at level 0) and
-        ``ef_construction`` (default 200); hnswlib also ``insertion_seed`` (default 0: the order of the base).
+        Build parameters; those of an engine and their defaults are its ``defaults``. HNSW: ``M`` (links a new point
+        makes, default 32; up to 2M are kept at level 0) and ``ef_construction`` (default 200); hnswlib also
+        ``insertion_seed`` (default 0: the order of the base). IVF: ``nlist`` (0: the square root of n).
 
     Raises
     ------

@@ -8,6 +8,7 @@ import json
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 import numpy as np
@@ -15,10 +16,11 @@ import numpy as np
 from ..checks import METRICS, InputError, one_of, vectors, whole_number
 from ..files import checksum, code_digest, disk_errors, replacing, sha256, write_text
 from ..neighbors import MISSING, Neighbors
+from .kept import about_path, read_about
+from .lists import in_order, without
+from .points import refuse_overflow, unit
 
 DEFAULT_EF = 50
-# Two vectors of this length are at most twice it apart, and the square of that is float32's largest number.
-LONGEST = float(np.sqrt(np.finfo(np.float32).max)) / 2
 
 
 def library(name: str, install: str):
@@ -31,12 +33,6 @@ def library(name: str, install: str):
         return importlib.import_module(name)
     except ImportError as error:
         raise ImportError(f"This engine needs the package {name}, which cannot be imported; {install}.") from error
-
-
-def unit(rows: np.ndarray) -> np.ndarray:
-    """Scale each row to length 1, in float64, and return float32."""
-    rows = rows.astype(np.float64)
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
 class Index(ABC):
@@ -61,15 +57,32 @@ class Index(ABC):
     distance_computations : int or None
         Distances evaluated by the last search, over all its queries; None where the library does not count.
         HNSW: the links followed on all levels; the one distance to the entry point is not in FAISS's count. FAISS
-        counts in one place for the whole process, so HNSW searches that run at once, in threads, mix their counts.
+        counts in one place for the whole process, so searches that run at once, in threads, mix their counts.
     search_seconds : float or None
         Wall time the library took for the last search.
+    effort : str or None
+        The library's name of the knob that ``ef`` sets; None where the engine has none.
+    metrics : tuple of str
+        Metrics that the engine can be built for.
+    exact_at_full_effort : bool
+        Whether the highest effort finds the true neighbors, up to float32 and points that no link leads to; False
+        where distances are those of compressed vectors.
+    repeatable : bool
+        Whether the same seed and one thread give the same index again.
+    package : str
+        Python package that the engine needs.
     """
 
     engine: ClassVar[str]
+    package: ClassVar[str]
+    effort: ClassVar[str | None] = None
+    metrics: ClassVar[tuple[str, ...]] = METRICS
+    exact_at_full_effort: ClassVar[bool] = True
+    repeatable: ClassVar[bool] = True
     kept_as: ClassVar[str]  # the engine named in files: two engines that differ in the search alone share a file
     defaults: ClassVar[dict[str, int]] = {}
     lowest: ClassVar[dict[str, int]] = {}
+    fewest: ClassVar[int] = 1  # points without which the library cannot build
     batch: ClassVar[int] = 1 << 16  # queries handed to the library in one call
 
     def __init__(self, native, about: dict):
@@ -85,8 +98,9 @@ class Index(ABC):
     @classmethod
     def describe(cls, base, *, metric: str, seed: int, threads: int, params: dict) -> dict:
         """Check what an index is to be built from, and return it with its key (`seconds` still missing)."""
-        one_of(metric, METRICS, "metric")
-        _refuse_overflow(base, "base", metric)
+        if one_of(metric, METRICS, "metric") not in cls.metrics:
+            raise InputError(f"{cls.engine} has no metric {metric}; it has {', '.join(cls.metrics)}.")
+        refuse_overflow(base, "base", metric)
         unknown = sorted(set(params) - set(cls.defaults))
         if unknown:
             known = ", ".join(cls.defaults) or "none"
@@ -112,7 +126,9 @@ class Index(ABC):
     @classmethod
     def build(cls, base: np.ndarray, about: dict) -> Index:
         """Build over ``base`` (n, d) float32 what `describe` described."""
-        points = unit(base) if about["metric"] == "cosine" else base
+        if len(base) < cls.fewest:
+            raise InputError(f"{cls.engine} needs at least {cls.fewest} points; the base holds {len(base)}.")
+        points = cls._unit(base) if about["metric"] == "cosine" else base
         start = time.perf_counter()
         native = cls._build(points, about)
         return cls(native, {**about, "seconds": time.perf_counter() - start})
@@ -145,13 +161,13 @@ class Index(ABC):
             If a value is outside its range, or the queries do not fit the base.
         """
         queries = vectors(queries, "queries", metric=self.metric, dimension=self.dimension)
-        _refuse_overflow(queries, "queries", self.metric)
+        refuse_overflow(queries, "queries", self.metric)
         excluded = self._excluded(exclude_self, len(queries))
         k = whole_number(k, "k", 1, self.size - (excluded is not None))
         ef = whole_number(self.ef if ef is None else ef, "ef", 1)
         threads = whole_number(self.threads, "threads", 1)
         if self.metric == "cosine":
-            queries = unit(queries)
+            queries = self._unit(queries)
         asked = k + (excluded is not None)
         self.distance_computations = None
         began = time.perf_counter()
@@ -166,8 +182,8 @@ class Index(ABC):
         distances = self._distances(np.concatenate([values for _, values, _ in parts]).astype(np.float64))
         distances[ids < 0] = np.inf
         ids[ids < 0] = MISSING
-        found = _in_order(ids, distances)
-        return found if excluded is None else _without(found, excluded)
+        found = in_order(ids, distances)
+        return found if excluded is None else without(found, excluded)
 
     def built_over(self, base: np.ndarray) -> bool:
         """Whether ``base``, as `neighborhood_drift.checks.vectors` returns it, is what the index was built over."""
@@ -177,6 +193,30 @@ class Index(ABC):
     def effective_ef(self, k: int, ef: int) -> int | None:
         """Effort a search for ``k`` at ``ef`` really makes, where k is what the library is asked for
         (k + 1 in leave-one-out); None for an engine without such a knob."""
+
+    def effort_range(self) -> tuple[int, int]:
+        """Lowest and highest effort between which a search's answers change; (1, 1) without a knob.
+
+        At the highest, the search meets every point that it can reach.
+        """
+        return (1, 1 if self.effort is None else self.size)
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """Bytes of the index, vectors included, as the library serializes it; None where that cannot be told."""
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "measured.index"
+            self._write(path)
+            return path.stat().st_size
+
+    @classmethod
+    def missing(cls) -> str | None:
+        """Why the engine cannot be used here, in one sentence; None where it can."""
+        try:
+            cls.version()
+        except (ImportError, InputError) as error:
+            return str(error)
+        return None
 
     def graph(self):
         """The graph inside, as a `neighborhood_drift.graph.Graph`; raises for an engine that has none."""
@@ -192,7 +232,7 @@ class Index(ABC):
             self._write(part)
             digest = sha256(part)
         about = {**self._about, "engine": self.engine, "ef": self.ef, "threads": self.threads, "sha256": digest}
-        write_text(_about_path(path), json.dumps(about, indent=1) + "\n")
+        write_text(about_path(path), json.dumps(about, indent=1) + "\n")
         return path
 
     @classmethod
@@ -209,6 +249,10 @@ class Index(ABC):
     @classmethod
     @abstractmethod
     def _build(cls, points, about): ...
+
+    @staticmethod
+    def _unit(rows):
+        return unit(rows)
 
     @abstractmethod
     def _ask(self, queries, k, ef, threads):
@@ -242,53 +286,3 @@ class Index(ABC):
         if count and (excluded.min() < 0 or excluded.max() >= self.size):
             raise InputError(f"exclude_self holds rows outside the base; allowed are 0 to {self.size - 1}.")
         return excluded
-
-
-def _refuse_overflow(points, what: str, metric: str) -> None:
-    """Refuse points so long that a squared distance between two such points is beyond the libraries' float32."""
-    longest = np.sqrt(np.einsum("ij,ij->i", points, points, dtype=np.float64).max())
-    if metric == "l2" and longest > LONGEST:
-        raise InputError(
-            f"{what} holds a vector of length {longest:.2g}; an index computes squared distances in float32, so at "
-            f"most {LONGEST:.2g} is allowed: scale the vectors, which changes no neighbor."
-        )
-
-
-def read_about(path) -> dict:
-    """Read the description beside an index file and check the file against it."""
-    path = Path(path)
-    if not path.is_file() or not _about_path(path).is_file():
-        raise InputError(f"{path} is not a saved index; the file and {_about_path(path).name} beside it are needed.")
-    try:
-        about = json.loads(_about_path(path).read_text(encoding="utf-8"))
-        wanted = about["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{_about_path(path).name} is damaged ({error}); build and save the index again.") from error
-    if sha256(path) != wanted:
-        raise InputError(f"{path} does not match the checksum in {_about_path(path).name}; build and save it again.")
-    return about
-
-
-def _about_path(path: Path) -> Path:
-    return path.with_name(path.name + ".json")
-
-
-def _in_order(ids, distances) -> Neighbors:
-    """Neighbors by distance, then id; libraries return almost every row so, and only the others are sorted."""
-    nearer = distances[:, 1:] < distances[:, :-1]
-    tied = (distances[:, 1:] == distances[:, :-1]) & (ids[:, 1:] < ids[:, :-1])
-    wrong = (nearer | tied).any(axis=1)
-    if wrong.any():
-        ordered = Neighbors.sorted(ids[wrong], distances[wrong])
-        ids[wrong], distances[wrong] = ordered.ids, ordered.distances
-    return Neighbors(ids, distances)
-
-
-def _without(found: Neighbors, excluded) -> Neighbors:
-    """Drop each query's own id, or the last neighbor where it is absent."""
-    hit = found.ids == np.asarray(excluded)[:, None]
-    self_found = hit.any(axis=1)
-    column = np.where(self_found, hit.argmax(axis=1), found.k - 1)
-    keep = np.arange(found.k) != column[:, None]
-    shape = (len(found.ids), found.k - 1)
-    return Neighbors(found.ids[keep].reshape(shape), found.distances[keep].reshape(shape), self_found)

@@ -1,4 +1,4 @@
-"""FAISS's brute force: every distance computed, in float32."""
+"""FAISS's brute force: every distance computed, in float32, to the vectors or to their 8-bit codes."""
 
 from __future__ import annotations
 
@@ -27,11 +27,26 @@ def faiss_threads(count: int):
 
 
 class FaissIndex(Index):
-    """What the FAISS engines share: version, files, and inner products turned into 1 - cos."""
+    """What the FAISS engines share: version, files, size, and inner products turned into 1 - cos."""
+
+    package = "faiss"
 
     @classmethod
     def version(cls) -> str:
         return f"faiss {faiss_library().__version__}"
+
+    @property
+    def memory_bytes(self):
+        blocks = []
+        faiss = faiss_library()
+        faiss.write_index(self.native, faiss.PyCallbackIOWriter(lambda block: blocks.append(len(block))))
+        return sum(blocks)
+
+    @staticmethod
+    def native_metric(about) -> int:
+        """FAISS's number of the metric; "cosine" is the inner product, as the adapter has normalised the vectors."""
+        faiss = faiss_library()
+        return faiss.METRIC_L2 if about["metric"] == "l2" else faiss.METRIC_INNER_PRODUCT
 
     def _write(self, path):
         faiss_library().write_index(self.native, str(path))
@@ -51,12 +66,15 @@ class FaissFlat(FaissIndex):
 
     @classmethod
     def _build(cls, points, about):
-        faiss = faiss_library()
-        metric = faiss.METRIC_L2 if about["metric"] == "l2" else faiss.METRIC_INNER_PRODUCT
-        index = faiss.IndexFlat(points.shape[1], metric)
         with faiss_threads(about["build_threads"]):
+            index = cls._empty(about)
+            index.train(points)
             index.add(points)
         return index
+
+    @classmethod
+    def _empty(cls, about):
+        return faiss_library().IndexFlat(about["dimension"], cls.native_metric(about))
 
     def _ask(self, queries, k, ef, threads):
         with faiss_threads(threads):
@@ -65,3 +83,35 @@ class FaissFlat(FaissIndex):
 
     def effective_ef(self, k, ef):
         return None
+
+
+class FaissFlatNormalized(FaissFlat):
+    """``IndexFlatIP`` after ``faiss.normalize_L2``: vectors are normalised in float32, by FAISS itself.
+
+    `FaissFlat` with "cosine" is the same search of vectors normalised in float64 and rounded once.
+    """
+
+    engine = kept_as = "faiss-flat-normalized"
+    metrics = ("cosine",)
+
+    @staticmethod
+    def _unit(rows):
+        rows = rows.copy()  # normalize_L2 works in place
+        faiss_library().normalize_L2(rows)
+        return rows
+
+
+class FaissSQ8(FaissFlat):
+    """``IndexScalarQuantizer`` of 8 bits: brute force over codes, each dimension cut into 255 steps of its range.
+
+    Distances are those from the query, not rounded, to the decoded points, so a distance is wrong by at most the
+    length of a point's rounding error: half a step in each dimension.
+    """
+
+    engine = kept_as = "faiss-sq8"
+    exact_at_full_effort = False
+
+    @classmethod
+    def _empty(cls, about):
+        faiss = faiss_library()
+        return faiss.IndexScalarQuantizer(about["dimension"], faiss.ScalarQuantizer.QT_8bit, cls.native_metric(about))

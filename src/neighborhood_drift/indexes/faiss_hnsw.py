@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..checks import InputError
 from ..graph import Graph, stack_levels
 from .faiss_flat import FaissIndex, faiss_library, faiss_threads
 
@@ -21,19 +22,23 @@ class FaissHNSW(FaissIndex):
     # FAISS takes 1 / ln(M) levels, so M = 1 has none
     defaults: ClassVar = {"M": 32, "ef_construction": 200}
     lowest: ClassVar = {"M": 2, "ef_construction": 1}
+    effort = "efSearch"
     bounded_queue = True
 
     @classmethod
     def _build(cls, points, about):
-        faiss = faiss_library()
-        metric = faiss.METRIC_L2 if about["metric"] == "l2" else faiss.METRIC_INNER_PRODUCT
-        index = faiss.IndexHNSWFlat(points.shape[1], about["params"]["M"], metric)
+        faiss, index = faiss_library(), cls._empty(about)
         index.hnsw.efConstruction = about["params"]["ef_construction"]
         # without this every index has the levels of FAISS's fixed seed, 12345
         index.hnsw.rng = faiss.RandomGenerator(about["seed"])
         with faiss_threads(about["build_threads"]):
+            index.train(points)
             index.add(points)
         return index
+
+    @classmethod
+    def _empty(cls, about):
+        return faiss_library().IndexHNSWFlat(about["dimension"], about["params"]["M"], cls.native_metric(about))
 
     def _ask(self, queries, k, ef, threads):
         with faiss_threads(threads) as faiss:
@@ -86,3 +91,24 @@ class FaissHNSWUnbounded(FaissHNSW):
 
     engine = "faiss-hnsw-unbounded"
     bounded_queue = False
+
+
+class FaissHNSWSQ8(FaissHNSW):
+    """``IndexHNSWSQ``: FAISS's default HNSW over 8-bit codes, in the graph's building as in the search.
+
+    A search meets and orders points by the distances to their codes (`FaissSQ8`).
+    """
+
+    engine = kept_as = "faiss-hnsw-sq8"
+    exact_at_full_effort = False
+
+    @classmethod
+    def _empty(cls, about):
+        faiss, params = faiss_library(), about["params"]
+        return faiss.IndexHNSWSQ(
+            about["dimension"], faiss.ScalarQuantizer.QT_8bit, params["M"], cls.native_metric(about)
+        )
+
+    def unbounded(self):
+        """Raises: ``faiss-hnsw-unbounded`` is the search of a graph over the vectors themselves."""
+        raise InputError("faiss-hnsw-sq8 has no unbounded search here; faiss-hnsw has.")

@@ -32,7 +32,8 @@ class HnswlibIndex(Index):
     other number in an order drawn from it. (FAISS inserts by level, so its seed decides the order too.)
     """
 
-    engine = kept_as = "hnswlib"
+    engine = kept_as = package = "hnswlib"
+    effort = "ef"
     defaults: ClassVar = {"M": 32, "ef_construction": 200, "insertion_seed": 0}
     lowest: ClassVar = {"M": 2, "ef_construction": 1, "insertion_seed": 0}
     # a call that finds too few neighbors for one query raises for all of them, and must be made again query by query
@@ -113,6 +114,10 @@ class HnswlibIndex(Index):
 
     def effective_ef(self, k, ef):
         return max(ef, k)
+
+    @property
+    def memory_bytes(self):
+        return self.native.index_file_size()
 
     def graph(self) -> Graph:
         """Read the graph out of the index's pickled state.
