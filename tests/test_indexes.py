@@ -216,6 +216,8 @@ class TestRefusals:
                 load_index(path)
 
     def test_vectors_whose_distances_float32_cannot_hold(self, name, points):
+        if "l2" not in ENGINES[name].metrics:
+            pytest.skip("lengths do not matter to the cosine")
         with pytest.raises(InputError, match=r"base holds a vector of length .* scale the vectors"):
             build(name, points * np.float32(1e19))
         with pytest.raises(InputError, match="queries holds a vector of length"):

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from .base import Index, library
+from .kept import refuse_partial
 
 
 def faiss_library():
@@ -50,6 +51,8 @@ class FaissIndex(Index):
 
     def _write(self, path):
         faiss_library().write_index(self.native, str(path))
+        # what a small file leaves in the buffer FAISS writes when it closes it, and only prints that this failed
+        refuse_partial(path, self.memory_bytes)
 
     @classmethod
     def _read(cls, path, about):

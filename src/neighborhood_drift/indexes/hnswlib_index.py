@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from importlib.metadata import version
 from typing import ClassVar
 
@@ -12,6 +10,7 @@ import numpy as np
 from ..graph import Graph, stack_levels
 from ..neighbors import MISSING
 from .base import Index, library
+from .kept import refuse_partial
 
 # in the message of the error that hnswlib raises where a search met fewer than k points
 TOO_FEW = "Cannot return the results"
@@ -145,8 +144,7 @@ class HnswlibIndex(Index):
     def _write(self, path):
         self.native.save_index(str(path))
         # hnswlib does not look whether its writes succeeded
-        if path.stat().st_size != self.native.index_file_size():
-            raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)} (hnswlib wrote a part of its file)", str(path))
+        refuse_partial(path, self.memory_bytes)
 
     @classmethod
     def _read(cls, path, about):

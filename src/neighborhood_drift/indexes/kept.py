@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 from ..checks import InputError
@@ -27,3 +29,9 @@ def read_about(path) -> dict:
 def about_path(path: Path) -> Path:
     """Where the description of the index file ``path`` stands."""
     return path.with_name(path.name + ".json")
+
+
+def refuse_partial(path: Path, size: int) -> None:
+    """Raise the system's error for a full disk where a library wrote less than ``size`` bytes and did not say so."""
+    if path.stat().st_size != size:
+        raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)} (a part of the index was written)", str(path))
