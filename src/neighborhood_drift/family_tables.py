@@ -1,4 +1,4 @@
-"""Index families for readers: tables of text, and the facts that the paper cites."""
+"""Index families for readers: tables of text."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 
 from . import facts
-from .kinds import kind, label, named
-from .summaries import ABSENT, word
+from .excess import excesses
+from .intervals import mean_over_seeds
+from .kinds import label
+from .summaries import ABSENT
 from .tables import minus
 
 # One row a measure: its word in the names of facts, the heading of its column, factor and decimals.
@@ -17,7 +19,29 @@ MEASURED = {
     "barycenter_shift": ("barycenter", "barycenter (%)", 100, 2),
     "lid_difference": ("lid", "LID", 1, 2),
 }
+# One row a measure of the k-NN graph: heading and decimals.
+GRAPH = {
+    "hubness": ("hubness", 2),
+    "never": ("in no list", 3),
+    "reciprocity": ("links returned", 3),
+    "components": ("components", 0),
+}
 REACHED = {"yes": "{ef} ({recall})", "no": "not reached ({recall})", "lowest": "{ef}, the lowest ({recall})"}
+
+
+def signed(value, decimals: int) -> str:
+    """Format a difference, its sign always shown.
+
+    >>> signed(0.5, 1), signed(-0.5, 1), signed(-0.001, 1)
+    ('+0.5', '−0.5', '0.0')
+    """
+    rounded = round(float(value), decimals) + 0.0
+    return minus(f"{rounded:+.{decimals}f}") if rounded else f"{0:.{decimals}f}"
+
+
+def between(row, factor: float, decimals: int) -> str:
+    """The interval of a row of `excess.excesses`, its ends with their signs."""
+    return f"{signed(factor * row.low, decimals)} to {signed(factor * row.high, decimals)}"
 
 
 def efforts_shown(settings: pd.DataFrame) -> pd.DataFrame:
@@ -58,7 +82,7 @@ def excess_shown(table: pd.DataFrame, shares: pd.Series) -> pd.DataFrame:
         row = {"engine": label(engine), "recall": facts.fixed(shares[engine, target])}
         for one in own.itertuples():
             _, heading, factor, decimals = MEASURED[one.metric]
-            row[heading] = _with_interval(one, factor, decimals)
+            row[heading] = _withbetween(one, factor, decimals)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -80,81 +104,82 @@ def verdict_counts(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def excess_facts(table: pd.DataFrame, engines, target: float) -> dict[str, str]:
-    """Facts of the excess at one recall: ``<measure>_<engine>``, with ``_interval``, ``_verdict`` and ``_relative``.
+def _withbetween(row, factor, decimals):
+    if row.verdict == "not available":
+        return ABSENT
+    return f"{signed(factor * row.excess, decimals)} ({between(row, factor, decimals)})"
+
+
+def graph_shown(table: pd.DataFrame, overlaps: dict) -> pd.DataFrame:
+    """Lay out `knn_graph.graph_table`, the null model's range in brackets.
+
+    >>> row = {"engine": "exact"}
+    >>> for name in GRAPH:
+    ...     row |= {name: 1.0, f"{name}_low": np.nan, f"{name}_high": np.nan}
+    >>> graph_shown(pd.DataFrame([row]), {}).loc[0, ["engine", "overlap", "hubness"]].tolist()
+    ['exact', '1.000', '1.00']
+    """
+    rows = []
+    for row in table.to_dict("records"):
+        shown = {"engine": label(row["engine"]), "overlap": facts.fixed(overlaps.get(row["engine"], 1.0))}
+        for name, (heading, decimals) in GRAPH.items():
+            low, high = row[f"{name}_low"], row[f"{name}_high"]
+            between = f" ({facts.interval(low, high, decimals)})" if np.isfinite(low) else ""
+            shown[heading] = facts.fixed(row[name], decimals) + between
+        rows.append(shown)
+    return pd.DataFrame(rows)
+
+
+def over_builds(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay out the excess over builds from several seeds: mean and t interval, a row an engine.
 
     Parameters
     ----------
     table : DataFrame
-        Of `excess.excesses`, by engine and target.
-    engines : iterable of str
-        Each gives its facts; what was not measured is "not available".
-    target : float
+        Of `excess.excesses` for each build, stacked; columns engine, metric, excess.
     """
-    at = {(row.engine, row.metric): row for row in table[table["target"] == target].itertuples()}
-    given = {}
-    for engine in engines:
-        for metric, (short, _, factor, decimals) in MEASURED.items():
-            name, row = f"{short}_{_word(engine)}", at.get((engine, metric))
-            missing = row is None or row.verdict == "not available"
-            given[name] = ABSENT if missing else signed(factor * row.excess, decimals)
-            given[f"{name}_interval"] = ABSENT if missing else _interval(row, factor, decimals)
-            given[f"{name}_verdict"] = ABSENT if missing else row.verdict
-            given[f"{name}_relative"] = ABSENT if missing else facts.percent(row.relative, 0)
-    return given
+    rows = []
+    for engine, own in table.groupby("engine", sort=False):
+        row = {"engine": label(engine), "builds": int(own.groupby("metric").size().max())}
+        for metric, (_, heading, factor, decimals) in MEASURED.items():
+            values = own.loc[own["metric"] == metric, "excess"].dropna()
+            mean, low, high = mean_over_seeds(values) if len(values) else (np.nan,) * 3
+            ends = (
+                f" ({signed(factor * low, decimals)} to {signed(factor * high, decimals)})" if np.isfinite(low) else ""
+            )
+            row[heading] = signed(factor * mean, decimals) + ends if np.isfinite(mean) else ABSENT
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
-def verdict_facts(table: pd.DataFrame) -> dict[str, str]:
-    """Facts of the verdicts over all engines and targets: ``<measure>_more`` and so on, and ``settings``."""
-    given = {"settings": facts.count(len(table.drop_duplicates(["engine", "target"])))}
-    for metric, (short, _, _, _) in MEASURED.items():
-        own = table.loc[table["metric"] == metric, "verdict"]
-        for verdict in ("more", "as much", "less"):
-            given[f"{short}_{verdict.replace(' ', '_')}"] = facts.count((own == verdict).sum())
-    return given
+def elsewhere(measured, *, seed: int = 0, resamples: int = 1000) -> pd.DataFrame:
+    """Lay out the excess on other data, a row each data set, engine and null model.
 
-
-def spread_facts(table: pd.DataFrame, target: float, engine: str = "faiss-hnsw") -> dict[str, str]:
-    """Facts of the place of one engine among all at a recall, a measure at a time.
-
-    ``<measure>_lowest`` and ``_highest`` are the ends, with ``_engine`` whose they are; ``<measure>_place`` counts from
-    the largest excess in size, "2 of 9".
+    Parameters
+    ----------
+    measured : list of (str, DataFrame)
+        Name of the data and the table of `excess.measure`.
+    seed, resamples : int
+        Of the bootstrap.
     """
-    at = table[(table["target"] == target) & (table["verdict"] != "not available")]
-    at = at[at["engine"].map(kind) != "exhaustive"]
-    given = {}
-    for metric, (short, _, factor, decimals) in MEASURED.items():
-        own = at[at["metric"] == metric].set_index("engine")["excess"]
-        ends = {"lowest": own.idxmin, "highest": own.idxmax} if len(own) else {}
-        for end in ("lowest", "highest"):
-            at_end = ends[end]() if ends else None
-            given[f"{short}_{end}"] = ABSENT if at_end is None else signed(factor * own[at_end], decimals)
-            given[f"{short}_{end}_engine"] = ABSENT if at_end is None else label(at_end)
-        place = own.abs().rank(ascending=False)
-        given[f"{short}_place"] = f"{place[engine]:.0f} of {len(own)}" if engine in own else ABSENT
-    return given
+    rows = []
+    for name, table in measured:
+        shares = table.groupby(["engine", "target"], sort=False)["overlap"].mean()
+        for null, words in (("alike", "any rank alike"), ("by_rank", "by rank")):
+            shown = excess_shown(excesses(table, null, seed=seed, resamples=resamples), shares)
+            shown.insert(0, "data", name)
+            shown.insert(2, "beside", words)
+            rows.append(shown)
+    columns = ["data", "engine", "beside", "recall", *(heading for _, heading, _, _ in MEASURED.values())]
+    return pd.concat(rows, ignore_index=True)[columns] if rows else pd.DataFrame(columns=columns)
 
 
-def signed(value, decimals: int) -> str:
-    """Format a difference, its sign always shown.
+def work_shown(work: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `family_costs.equal_work`, a row an engine and a column a budget.
 
-    >>> signed(0.5, 1), signed(-0.5, 1), signed(-0.001, 1)
-    ('+0.5', '−0.5', '0.0')
+    >>> work_shown(pd.DataFrame({"engine": ["annoy"], "budget": [800.2], "ef": [3], "recall": [0.9]})).columns.tolist()
+    ['engine', '800 distances']
     """
-    rounded = round(float(value), decimals) + 0.0
-    return minus(f"{rounded:+.{decimals}f}") if rounded else f"{0:.{decimals}f}"
-
-
-def _interval(row, factor, decimals):
-    return f"{signed(factor * row.low, decimals)} to {signed(factor * row.high, decimals)}"
-
-
-def _with_interval(row, factor, decimals):
-    if row.verdict == "not available":
-        return ABSENT
-    return f"{signed(factor * row.excess, decimals)} ({_interval(row, factor, decimals)})"
-
-
-def _word(name: str) -> str:
-    engine, params = named(name)
-    return "_".join([word(engine), *(f"{key}{value}" for key, value in params.items())])
+    wide = work.pivot_table(index="engine", columns="budget", values="recall", sort=False).sort_index(axis="columns")
+    shown = wide.set_axis([f"{budget:,.0f} distances" for budget in wide.columns], axis="columns").reset_index()
+    return shown.assign(engine=shown["engine"].map(label))

@@ -1,0 +1,153 @@
+"""The facts of index families that the paper cites; what was not measured is named all the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from . import facts
+from .family_tables import GRAPH, MEASURED, between, signed
+from .kinds import kind, label, named
+from .summaries import ABSENT, word
+
+
+def fact_word(name: str) -> str:
+    """Word of an engine and its build parameters in the names of facts.
+
+    >>> fact_word("faiss-ivf@nlist=256")
+    'faiss_ivf_nlist256'
+    """
+    engine, params = named(name)
+    return "_".join([word(engine), *(f"{key}{value}" for key, value in params.items())])
+
+
+def excess_facts(table: pd.DataFrame, engines) -> dict[str, str]:
+    """Facts of the excess: ``<measure>_<engine>``, with ``_interval``, ``_verdict`` and ``_relative``.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `excess.excesses`, one target an engine.
+    engines : iterable of str
+        Each gives its facts; what was not measured is "not available".
+    """
+    at = {(row.engine, row.metric): row for row in table.itertuples()}
+    given = {}
+    for engine in engines:
+        for metric, (short, _, factor, decimals) in MEASURED.items():
+            name, row = f"{short}_{fact_word(engine)}", at.get((engine, metric))
+            missing = row is None or row.verdict == "not available"
+            given[name] = ABSENT if missing else signed(factor * row.excess, decimals)
+            given[f"{name}_interval"] = ABSENT if missing else between(row, factor, decimals)
+            given[f"{name}_verdict"] = ABSENT if missing else row.verdict
+            given[f"{name}_relative"] = ABSENT if missing else facts.percent(row.relative, 0)
+    return given
+
+
+def verdict_facts(table: pd.DataFrame) -> dict[str, str]:
+    """Facts of the verdicts over all engines and targets: ``<measure>_more`` and so on, and ``settings``."""
+    given = {"settings": facts.count(len(table.drop_duplicates(["engine", "target"])))}
+    for metric, (short, _, _, _) in MEASURED.items():
+        own = table.loc[table["metric"] == metric, "verdict"]
+        for verdict in ("more", "as much", "less"):
+            given[f"{short}_{verdict.replace(' ', '_')}"] = facts.count((own == verdict).sum())
+    return given
+
+
+def spread_facts(table: pd.DataFrame, engine: str = "faiss-hnsw") -> dict[str, str]:
+    """Facts of the place of one engine among all, one target an engine, a measure at a time.
+
+    ``<measure>_lowest`` and ``_highest`` are the ends, with ``_engine`` whose they are; ``<measure>_place`` counts from
+    the largest excess in size, "2 of 9".
+    """
+    at = table[table["verdict"] != "not available"]
+    at = at[at["engine"].map(kind) != "exhaustive"]
+    given = {}
+    for metric, (short, _, factor, decimals) in MEASURED.items():
+        own = at[at["metric"] == metric].set_index("engine")["excess"]
+        ends = {"lowest": own.idxmin, "highest": own.idxmax} if len(own) else {}
+        for end in ("lowest", "highest"):
+            at_end = ends[end]() if ends else None
+            given[f"{short}_{end}"] = ABSENT if at_end is None else signed(factor * own[at_end], decimals)
+            given[f"{short}_{end}_engine"] = ABSENT if at_end is None else label(at_end)
+        place = own.abs().rank(ascending=False)
+        given[f"{short}_place"] = f"{place[engine]:.0f} of {len(own)}" if engine in own else ABSENT
+    return given
+
+
+def explained_facts(alike: pd.DataFrame, by_rank: pd.DataFrame) -> dict[str, str]:
+    """Facts of how much of the excess the ranks of the losses explain: ``<measure>_explained``, ``..._explained_low``.
+
+    The median over engines and targets of 1 - size of what is left / size of the excess, and the least of them; over
+    those whose excess is not zero within its interval, exhaustive searches left out.
+
+    >>> one = {"engine": ["annoy"], "target": [0.9], "metric": ["lid_difference"], "verdict": ["more"]}
+    >>> found = explained_facts(pd.DataFrame(one | {"excess": [-1.0]}), pd.DataFrame(one | {"excess": [0.1]}))
+    >>> found["lid_explained"], found["mean_distance_explained"]
+    ('90 %', 'not available')
+    """
+    keys = ["engine", "target", "metric"]
+    both = alike.merge(by_rank, on=keys, suffixes=("", "_left"))
+    both = both[both["verdict"].isin(["more", "less"]) & (both["engine"].map(kind) != "exhaustive")]
+    both = both.assign(explained=1 - (both["excess_left"] / both["excess"]).abs())
+    given = {}
+    for metric, (short, _, _, _) in MEASURED.items():
+        own = both.loc[both["metric"] == metric, "explained"]
+        given[f"{short}_explained"] = facts.percent(own.median(), 0).replace("-", "−")
+        given[f"{short}_explained_low"] = facts.percent(own.min(), 0).replace("-", "−")
+    return given
+
+
+def rank_facts(ranks: pd.DataFrame) -> dict[str, str]:
+    """Facts of the losses by rank: ``first_ranks_<engine>`` and ``last_ranks_<engine>``, share returned; ``falling``.
+
+    ``falling`` is the number of engines whose last ranks are returned less often than their mean, the interval below
+    0, "9 of 10"; exhaustive searches of the vectors themselves left out.
+    """
+    given, falling, engines = {}, 0, 0
+    for engine, own in ranks.groupby("engine", sort=False):
+        name = fact_word(engine)
+        given[f"first_ranks_{name}"] = facts.percent(own["share"].iloc[0])
+        given[f"last_ranks_{name}"] = facts.percent(own["share"].iloc[-1])
+        if kind(engine) != "exhaustive":
+            engines += 1
+            falling += bool(own["away_high"].iloc[-1] < 0)
+    return {**given, "falling": f"{falling} of {engines}"}
+
+
+def query_facts(table: pd.DataFrame, engines) -> dict[str, str]:
+    """Facts of `excess.queries_that_lose`: ``worst_tenth_<engine>``, ``..._chance``, ``lid_correlation_<engine>``,
+    ``others_<engine>``."""
+    at = table.set_index("engine")
+    given = {}
+    for engine in engines:
+        row = at.loc[engine] if engine in at.index else pd.Series(np.nan, at.columns)
+        name = fact_word(engine)
+        given[f"worst_tenth_{name}"] = facts.percent(row["worst_tenth"], 0)
+        given[f"worst_tenth_{name}_chance"] = facts.percent(row["chance_high"], 0)
+        given[f"lid_correlation_{name}"] = facts.fixed(row["lid"], 2)
+        given[f"others_{name}"] = facts.fixed(row["others"], 2)
+    return given
+
+
+def graph_facts(table: pd.DataFrame, engines) -> dict[str, str]:
+    """Facts of the k-NN graphs: ``<name>_<engine>`` and, with ``_chance``, the null model's range."""
+    at = table.set_index("engine")
+    given = {}
+    for engine in ["exact", *engines]:
+        for name, (_, decimals) in GRAPH.items():
+            there = engine in at.index
+            given[f"{name}_{fact_word(engine)}"] = facts.fixed(at.loc[engine, name], decimals) if there else ABSENT
+            if engine != "exact":
+                ends = [at.loc[engine, f"{name}_{end}"] for end in ("low", "high")] if there else [np.nan, np.nan]
+                given[f"{name}_{fact_word(engine)}_chance"] = facts.interval(*ends, decimals) if there else ABSENT
+    return given
+
+
+def work_facts(work: pd.DataFrame) -> dict[str, str]:
+    """Facts of `family_costs.equal_work` at its largest budget: ``work_budget``, ``work_recall_<engine>``."""
+    budget = work["budget"].max()
+    given = {"work_budget": facts.fixed(budget, 0)}
+    for row in work[work["budget"] == budget].itertuples():
+        given[f"work_recall_{fact_word(row.engine)}"] = facts.fixed(row.recall)
+    return given
