@@ -39,7 +39,7 @@ ef = 25  # efSearch, below k as in the earlier studies
 M = 32
 ef_construction = 200
 index_seeds = 3  # graphs an engine, each from its own seed
-traced_queries = 500  # at most so many of the queries are traced; 0 for all
+cause_queries = 500  # at most so many of the queries are asked here, where each is traced; 0 for all
 part_points = 600  # points of the base used where many graphs are built
 part_k = 10  # neighborhood size there, and efSearch
 orders = 4  # insertion orders of the variance budget
@@ -73,12 +73,12 @@ from neighborhood_drift.tables import Table
 
 use_style()
 cache = f"{out}/cache" if out else None
-sample = load_sample(vectors, points=points, queries=queries, seed=seed, metric=metric)
+asked = min(filter(None, (queries, cause_queries)), default=0)
+sample = load_sample(vectors, points=points, queries=asked, seed=seed, metric=metric)
 base, rows = sample.base, sample.rows
 k = min(k, len(base) - 2)
 exact_all = exact_neighbors(base, k=k, metric=metric)
 exact = exact_all.rows(rows)
-traced_rows = rows[: traced_queries or None]
 print(f"{sample.name}: {len(base):,} points in {base.shape[1]:,} dimensions, {len(rows):,} asked for {k} neighbors")
 
 # %%
@@ -103,7 +103,7 @@ searches = [faiss_index, faiss_index.unbounded(), hnswlib_index]
 # %% tags=["nbval-ignore-output"]
 #| label: tbl-traced
 #| tbl-cap: "The traced search against the libraries' own: effort, share of the queries with the same ids (of those that float32 rounding does not decide), undecided queries and the share with the same ids among them; distances a query, traced and as FAISS counts them (hnswlib's Python module does not tell); points of level 0 visited and expanded, a query."
-traced = why.traced(searches, base, traced_rows, exact_all.rows(traced_rows), ef, metric=metric, seed=seed)
+traced = why.traced(searches, base, rows, exact, ef, metric=metric, seed=seed)
 Table(cause_facts.check_table(traced.check), digits=1)
 
 # %% [markdown]
@@ -188,22 +188,21 @@ print("95 % interval over queries:", facts.interval(*drift_and_lid[1:], 2))
 
 # %%
 part = base[: min(part_points, len(base))]
-part_rows = np.arange(len(part))[: queries or None]
+part_rows = np.arange(len(part))[: asked or None]
 part_exact = exact_neighbors(part, part[part_rows], k=min(part_k, len(part) - 2), exclude=part_rows, metric=metric)
-asked = {"k": part_exact.k, "ef": part_k, "exclude_self": part_rows}
+how = {"k": part_exact.k, "ef": part_k, "exclude_self": part_rows}
 again = variance.repeated_builds(
-    lambda index: overlap(part_exact, index.search(part[part_rows], **asked)),
+    lambda index: overlap(part_exact, index.search(part[part_rows], **how)),
     part, orders=orders, seeds=level_seeds, builds=repeats, threads=build_threads, metric=metric, seed=seed, **hnsw,
 )  # fmt: skip
 budget = variance.budget(again)
 
 # %%
-built = {"FAISS, default": graphs[:index_seeds], "hnswlib": graphs[index_seeds:]}
-built["FAISS, unbounded"] = [graph.unbounded() for graph in graphs[:index_seeds]]
+built = {"FAISS, default: seeds": graphs[:index_seeds]}
+built["FAISS, unbounded: seeds"] = [graph.unbounded() for graph in graphs[:index_seeds]]
+built["hnswlib: seeds and orders"] = graphs[index_seeds:]
 overlaps = {
-    f"{name}: seeds": np.column_stack(
-        [overlap(exact, one.search(base[rows], k, ef=ef, exclude_self=rows)) for one in some]
-    )
+    name: np.column_stack([overlap(exact, one.search(base[rows], k, ef=ef, exclude_self=rows)) for one in some])
     for name, some in built.items()
 }
 overlaps["hnswlib, part: all"] = again.pivot_table("value", "query", ["order", "seed", "build"]).to_numpy()
@@ -286,7 +285,7 @@ Table(cause_facts.other_table(elsewhere))
 
 # %% tags=["nbval-ignore-output"]
 facts.record(
-    "causes", out=out, n=len(base), queries=len(rows), traced=len(traced_rows), k=k, ef=ef, lost=facts.percent(pairs["lost"].mean(), 2),
+    "causes", out=out, n=len(base), queries=len(rows), k=k, ef=ef, lost=facts.percent(pairs["lost"].mean(), 2),
     lid_correlation=facts.fixed(drift_and_lid[0], 2), lid_interval=facts.interval(*drift_and_lid[1:], 2),
     **cause_facts.trace_facts(traced), **cause_facts.trait_facts(rates, model), **cause_facts.agreement_facts(agreement),
 )  # fmt: skip

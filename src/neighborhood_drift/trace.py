@@ -27,7 +27,8 @@ class Trace:
     expanded : (x,) int64
         Visited points whose links were followed, in that order.
     radius : float
-        Distance beyond which no point was expanded; infinite where the search ended because nothing was left to expand.
+        Distance of the last of as many points as the effort, at the end: nothing beyond it was left to expand. Infinite
+        where fewer points than the effort were visited.
     hops : int
         Points whose links were read, on all levels.
     distance_computations : int
@@ -92,13 +93,12 @@ def search(graph: Graph, distances, k: int, ef: int, *, follows_k: bool) -> Trac
     starts, links = matrix.indptr, matrix.indices
     seen = np.zeros(graph.size, dtype=bool)
     seen[entry] = True
-    visited, expanded, radius = [np.array([entry])], [], np.inf
+    visited, expanded = [np.array([entry])], []
     waiting = [(distances[entry], entry)]
     nearest = [-distances[entry]]  # the `effort` smallest distances so far, the largest of them first
     while waiting:
         distance, point = heapq.heappop(waiting)
         if len(nearest) == effort and distance > -nearest[0]:
-            radius = -nearest[0]
             break
         expanded.append(point)
         targets = links[starts[point] : starts[point + 1]]
@@ -113,7 +113,7 @@ def search(graph: Graph, distances, k: int, ef: int, *, follows_k: bool) -> Trac
             else:
                 continue  # as many points as the effort are nearer: it would never be expanded
             heapq.heappush(waiting, (near, target))
-    visited = np.concatenate(visited).astype(np.int64)
+    visited, radius = np.concatenate(visited).astype(np.int64), -nearest[0] if len(nearest) == effort else np.inf
     order = np.lexsort((visited, distances[visited]))
     return Trace(
         visited[order[:k]],

@@ -38,7 +38,7 @@ def icc(values, *, seed: int = 0, resamples: int = 1000) -> tuple[float, float, 
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 2 or min(values.shape) < 2 or not np.isfinite(values).all():
         raise InputError(
-            f"values have shape {values.shape}; two finite measurements of two queries at least are needed."
+            f"values have shape {values.shape}; at least two finite values of two queries are needed."
         )
     generator = np.random.default_rng(seed)
     drawn = [_icc(values[generator.integers(0, len(values), len(values))]) for _ in range(resamples)]
@@ -117,9 +117,9 @@ def budget(table: pd.DataFrame, *, seed: int = 0, draws: int = 4000) -> pd.DataF
 
     Notes
     -----
-    Nested analysis of variance of the graphs' means, method of moments (Searle, Casella and McCulloch 1992, section
-    3.6), with negative estimates set to 0. The variance from queries is that of the queries' means over the graphs,
-    divided by q. Intervals of the graph components are generalised confidence intervals: each mean square is divided
+    Nested analysis of variance of the graphs' means, method of moments (Searle, Casella and McCulloch 1992), with
+    negative estimates set to 0. The variance from queries is that of the queries' means over the graphs, divided by q.
+    Intervals of the graph components are generalised confidence intervals: each mean square is divided
     by a draw of its chi-square over its degrees of freedom, which takes the graphs' effects for normal.
 
     Examples

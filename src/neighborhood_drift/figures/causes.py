@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ..summaries import label
 from . import style
@@ -22,7 +25,7 @@ NAMES = {
     "k_occurrence": "k-occurrence of the neighbor",
     "point_lid": "LID at the neighbor",
     "query_lid": "LID at the query",
-    "label_frequency": "frequency of the neighbor's label",
+    "label_frequency": "label frequency of the neighbor",
     "same_label": "same label as the query",
     "inserted": "insertion time of the neighbor",
 }
@@ -80,10 +83,11 @@ def rates(table: pd.DataFrame) -> Figure:
         style.band(panel, rows["group"], rows["low"], rows["high"], style.GREEN)
         panel.plot(rows["group"], rows["rate"], color=style.GREEN, marker="^")
         ends = rows.iloc[[0, -1]]
-        panel.set_xticks(ends["group"], [f"{value:,.3g}" for value in (ends["least"].iloc[0], ends["most"].iloc[1])])
-        panel.set_title(NAMES.get(trait, trait).replace(" of the ", "\nof the ").replace(" at ", "\nat "), fontsize=9)
-        panel.set_ylim(bottom=0)
+        limits = (ends["least"].iloc[0], ends["most"].iloc[1])
+        panel.set_xticks(ends["group"], [f"{value:,.0f}" if value >= 100 else f"{value:.3g}" for value in limits])
+        panel.set_title(re.sub(" (of|at|as) ", r"\n\1 ", NAMES.get(trait, trait)), fontsize=9)
         style.percent(panel.yaxis)
+    axes[0, 0].set_ylim(0, 1.05 * max(table["high"].max(), 1e-4))
     for panel in axes.flat[len(traits) :]:
         panel.set_visible(False)
     for panel in axes[:, 0]:
@@ -115,7 +119,7 @@ def odds(traits: pd.DataFrame) -> Figure:
     left.set(xlabel="AUC, held-out queries")
     right.barh(names, traits["coefficient"].fillna(0), color=style.GREEN, height=0.5)
     right.axvline(0, color=style.BLACK, linewidth=0.9)
-    right.set(xlabel="log odds for one standard deviation")
+    right.set(xlabel="log odds a standard deviation")
     return figure
 
 
@@ -174,6 +178,7 @@ def deletion(table: pd.DataFrame) -> Figure:
     left.set(ylabel="overlap")
     right.set(ylabel="unreachable points")
     right.set_ylim(bottom=0)
+    right.yaxis.set_major_locator(MaxNLocator(integer=True))
     style.percent(left.yaxis)
     for panel in (left, right):
         panel.set(xlabel="share of the points, each round")
