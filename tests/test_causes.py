@@ -180,7 +180,7 @@ def test_searches_side_by_side_and_their_figures(lossy):
     rates, model = causes.rates(pairs, why.told(pairs)), odds.fit(pairs, why.told(pairs), logs=why.LOGS)
     assert cause_facts.ends(rates).loc[0, "trait"] == "in degree"
     named = cause_facts.trace_facts(one) | cause_facts.trait_facts(rates, model)
-    assert named["same"] == "100 %" and all(isinstance(value, str) for value in named.values())
+    assert named["same"] == "100.0 %" and all(isinstance(value, str) for value in named.values())
     bars = draw.classes(one.shares, one.missed).axes[0].patches
     assert sum(bar.get_width() for bar in bars) == pytest.approx(3)
     lines = draw.rates(rates).axes[0].lines[0]

@@ -35,7 +35,7 @@ def ends(rates: pd.DataFrame) -> pd.DataFrame:
 def trace_facts(one: why.Traced) -> dict[str, str]:
     """Facts of `why.traced`: how the traces agree with the libraries, and the causes by search."""
     check = one.check.set_index("engine")
-    named = {"same": facts.percent(check["same"].min(), 0), "undecided": facts.count(check["undecided"].sum())}
+    named = {"same": facts.percent(check["same"].min()), "undecided": facts.count(check["undecided"].sum())}
     short = {causes.CUT_OFF: "cut_off", causes.TOO_FAR: "too_far", causes.MISSED: "missed_links"}
     for row in one.shares.itertuples():
         name = f"{short[row.cause]}_{word(row.engine)}"
