@@ -5,6 +5,7 @@ PYTHON = python3
 PARAMS = report/params/paper.yml
 OUT =
 VECTORS =
+DATA_DIR =
 IMAGES =
 WEIGHTS =
 ORDER =
@@ -25,6 +26,7 @@ help: ## list the targets and the variables
 	@printf '%s\n' '' 'Variables, as in `make report VECTORS=mine.npy`:' \
 	'  PARAMS   file with the parameters of a run (now $(PARAMS))' \
 	'  VECTORS  your own vectors: .npy, .npz, or a folder that `make embed` made' \
+	'  DATA_DIR folder with further data sets, such as fashion-mnist/, on which measurements are repeated' \
 	'  OUT      folder that gets the result (empty: report; own vectors: runs/<name of the file>)' \
 	'  IMAGES   images to embed: a folder, a zip file, or the name of a data set' \
 	'  WEIGHTS  file with the weights of ResNet-50 (empty: downloaded by torchvision)' \
@@ -35,10 +37,10 @@ help: ## list the targets and the variables
 env: .venv/base.stamp ## make .venv, the environment of every other target, with the locked versions
 
 report: .venv/engines.stamp ## the paper: run the notebooks that are not up to date, then render HTML and PDF
-	$(STUDY) report --params $(PARAMS) $(VECTORS:%=-p vectors=%) $(OUT:%=--out %)
+	$(STUDY) report --params $(PARAMS) $(VECTORS:%=-p vectors=%) $(DATA_DIR:%=--data-dir %) $(OUT:%=--out %)
 
 run: .venv/engines.stamp ## run the notebooks that are not up to date
-	$(STUDY) run --params $(PARAMS) $(VECTORS:%=-p vectors=%) $(OUT:%=--out %)
+	$(STUDY) run --params $(PARAMS) $(VECTORS:%=-p vectors=%) $(DATA_DIR:%=--data-dir %) $(OUT:%=--out %)
 
 render: .venv/engines.stamp ## render HTML and PDF from the last run
 	$(STUDY) render $(OUT:%=--out %)

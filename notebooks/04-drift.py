@@ -51,6 +51,9 @@ index_seeds = 3  # graphs an engine, each from its own seed
 seed_queries = 250  # queries asked of the further graphs; 0 for all
 seed_ks = [50, 100, 250]  # neighborhood sizes asked of every graph
 resamples = 1000  # bootstrap resamples over queries
+also = ["cifar10-resnet18", "fashion-mnist"]  # further data, where at hand
+data_dir = ""  # folder that holds data sets that are not bundled
+other_queries = 250  # queries asked of each further data set; 0 for all
 
 # %% [markdown]
 # ## The setting
@@ -64,8 +67,8 @@ resamples = 1000  # bootstrap resamples over queries
 import numpy as np
 import pandas as pd
 
-from neighborhood_drift import earlier, facts, intervals, law, summaries
-from neighborhood_drift.datasets import load_dataset, load_sample
+from neighborhood_drift import earlier, facts, intervals, law, others, summaries
+from neighborhood_drift.datasets import absent, load_dataset, load_others, load_sample
 from neighborhood_drift.exact import exact_neighbors
 from neighborhood_drift.figures import drift as draw
 from neighborhood_drift.figures import earlier as draw_earlier
@@ -267,6 +270,31 @@ if outside is not None:
 Table(summaries.plain(strangers, "overlap"), digits=4)
 
 # %% [markdown]
+# ## On other data
+#
+# Does the result belong to these vectors? The measurement is repeated on further data sets, those at hand: one graph of each library, the same parameters, fewer queries. `cifar10-resnet18`
+# is bundled, the same images through a smaller network, so only the encoder differs. `fashion-mnist` is pixels without any encoder, from files that `--data-dir` names. In each panel look at the
+# three curves right of the dotted line: if effort decides, the default search falls there on any data and the other two do not, whatever the height at which they start.
+
+# %%
+further = load_others(also, data_dir=data_dir, points=points, queries=other_queries, seed=seed, metric=metric)
+one_each = [spec for spec in specs if spec["seed"] == seed]
+options = {"metric": metric, "threads": threads, "seed": seed, "resamples": resamples, "cache": cache}
+curves = others.overlap_curves(further, ks_growing, ef, one_each, **options)
+print(f"not at hand: {', '.join(absent(also, data_dir)) or 'none'}")
+
+# %%
+#| label: fig-others
+#| fig-cap: "Mean overlap against k on this data set and on each further one that was at hand (dimension in parentheses), the same three searches at one requested efSearch (dotted line). Bands: 95 % intervals over queries."
+#| fig-alt: "Line charts of overlap against neighborhood size, a panel for each data set, three searches in each."
+draw.overlap_on(pd.concat([others.described(summary, sample), curves]), ef=ef)
+
+# %%
+#| label: tbl-others
+#| tbl-cap: "Overlap on each data set, mean with 95 % interval over queries, and whether it rises or falls from k = efSearch to the largest k measured (disjoint intervals)."
+Table(others.beside(pd.concat([others.described(summary, sample), curves]), ks_shown, ef))
+
+# %% [markdown]
 # ## The first study, reproduced
 #
 # The first study [@cooper2025] searched with FAISS's default rule, counted each query as its own first neighbor, gave squared distances, and estimated LID from those, the query's own distance
@@ -331,6 +359,9 @@ facts.record("drift", out=out, **directions, **summaries.seed_facts(seeds, "over
 # %%
 outside_facts = summaries.by_engine(strangers, "overlap", cited)
 facts.record("outside", out=out, queries=len(strangers) and len(outside), **outside_facts)
+
+# %%
+facts.record("others", out=out, **others.other_facts(curves, [*others.CITED, *also], cited, ef))
 
 # %% tags=["nbval-ignore-output"]
 facts.record("drift", out=out, **summaries.lid_gap_facts(study, cited))

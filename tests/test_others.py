@@ -1,4 +1,4 @@
-"""Further data: Fashion-MNIST's files, labels in a file of their own, files that two bundles share, what is at hand."""
+"""Further data: Fashion-MNIST, labels of their own, shared files, and the main measurement on what is at hand."""
 
 import gzip
 import json
@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neighborhood_drift import idx
+from neighborhood_drift import idx, others
 from neighborhood_drift.bundle import Part, read_bundle, share_files, write_bundle
 from neighborhood_drift.checks import InputError
 from neighborhood_drift.datasets import absent, bundled_folder, find_others, load_dataset, load_others, load_sample
+from neighborhood_drift.figures import drift as draw
 from neighborhood_drift.images import ImageList, open_images
 from neighborhood_drift.labels import with_labels
 
@@ -173,6 +174,50 @@ def test_damaged_further_data_are_not_passed_over(fashion):
     (fashion / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(InputError, match="is missing"):
         load_others(["fashion-mnist"], data_dir=fashion.parent)
+
+
+# ---- the main measurement on them
+
+
+@pytest.fixture
+def curves(tmp_path):
+    """Two data sets, one of them with too few points for the largest k, searched at ef = 8."""
+    for name, size in (("large", 200), ("small", 20)):
+        np.save(tmp_path / f"{name}.npy", np.random.default_rng(size).normal(size=(size, 12)).astype(np.float32))
+    samples = load_others(["large", "small"], data_dir=tmp_path, queries=50)
+    specs = [{"name": name, "seed": 0, "M": 4, "ef_construction": 20} for name in ("faiss-hnsw", "hnswlib")]
+    return others.overlap_curves(samples, [5, 10, 30], 8, specs, resamples=50)
+
+
+def test_each_data_set_is_measured_at_the_k_it_has_points_for(curves):
+    measured = {data: sorted(set(own["k"])) for data, own in curves.groupby("data")}
+    assert measured == {"large": [5, 10, 30], "small": [5, 10]}
+    assert set(curves["engine"]) == {"faiss-hnsw", "faiss-hnsw-unbounded", "hnswlib"}
+    assert curves.groupby("data")["queries"].first().to_dict() == {"large": 50, "small": 20}
+    assert (curves["low"] <= curves["mean"]).all() and (curves["mean"] <= curves["high"]).all()
+    at = curves.set_index(["data", "engine", "k"])["mean"]
+    assert at["large", "faiss-hnsw", 5] == at["large", "faiss-hnsw-unbounded", 5], "below ef the two are one search"
+    assert at["large", "faiss-hnsw", 30] < at["large", "faiss-hnsw-unbounded", 30]
+
+
+def test_what_was_not_measured_is_said_to_be_so(curves):
+    shown = others.beside(curves, [5, 30], 8)
+    assert list(shown.columns) == ["data", "dimension", "search", "k = 5", "k = 30", "from k = 8 on"]
+    assert set(shown.loc[shown["data"] == "small", "k = 30"]) == {"not available"}
+    named = others.other_facts(curves, ["large", "nowhere-12"], [30], 8)
+    assert named["large_points"] == "200" and named["large_direction_default"] == "falls"
+    assert {value for name, value in named.items() if name.startswith("nowhere_12")} == {"not available"}
+    assert {name.removeprefix("large_") for name in named if name.startswith("large")} == {
+        name.removeprefix("nowhere_12_") for name in named if name.startswith("nowhere")
+    }
+    nothing = others.overlap_curves([], [5], 8, [])
+    assert len(others.beside(nothing, [5], 8)) == 0 and set(others.other_facts(nothing, ["a"], [5], 8)) >= {"a_points"}
+
+
+def test_the_figure_has_a_panel_for_each_data_set(curves):
+    panels = draw.overlap_on(curves, ef=8).axes
+    assert [panel.get_title() for panel in panels] == ["large (12)", "small (12)"]
+    assert all(len(panel.lines) == 4 for panel in panels), "three searches and the line at k = ef"
 
 
 # ---- labels in a file of their own

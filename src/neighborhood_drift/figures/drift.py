@@ -78,6 +78,29 @@ def overlap(summary: pd.DataFrame, seeds: pd.DataFrame | None = None, *, ef: int
     return figure
 
 
+def overlap_on(curves: pd.DataFrame, *, ef: int) -> Figure:
+    """Draw the mean overlap against k on several data sets, a panel each.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        Columns data, dimension, engine, metric, k, mean, low, high.
+    ef : int
+        The requested search effort, marked on the k axes.
+    """
+    sets = list(curves.groupby(["data", "dimension"], sort=False))
+    figure, axes = style.new(1, len(sets), size=(6.4, 3.2), sharey=True, squeeze=False)
+    for panel, ((data, dimension), own) in zip(axes[0], sets, strict=True):
+        _curves(panel, own, "overlap")
+        panel.axvline(ef, color=style.GREY, linewidth=0.9, linestyle=(0, (2, 2)))
+        panel.set_title(f"{data} ({dimension:,})")
+        panel.set_xlabel("neighborhood size k")
+        panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes[0, 0].set_ylabel("overlap")
+    _legend(figure, axes[0, 0])
+    return figure
+
+
 def geometry(summary: pd.DataFrame, seeds: pd.DataFrame | None = None) -> Figure:
     """Draw distance ratios, barycenter shift and LID difference against k, a panel each; arguments as ``overlap``."""
     figure, axes = style.new(2, 2, size=(6.4, 5.0), sharex=True)

@@ -19,7 +19,9 @@ from .project import Project, read_notebook
 NEIGHBORHOODS = ("k", "ks", "ks_growing", "ks_shown", "seed_ks", "few_ks")
 # Parameters with a lowest value, which each item of a list has to reach as well.
 LOWEST = {
-    **dict.fromkeys(("points", "queries", "seed", "timed_queries", "seed_queries", "effort_queries"), 0),
+    **dict.fromkeys(
+        ("points", "queries", "seed", "timed_queries", "seed_queries", "effort_queries", "other_queries"), 0
+    ),
     **dict.fromkeys((*NEIGHBORHOODS, "ef", "efs", "fit_on", "ef_construction", "ef_constructions", "efforts"), 1),
     **dict.fromkeys(("threads", "repeats", "resamples", "pairs", "index_seeds"), 1),
     **dict.fromkeys(("M", "Ms"), 2),
