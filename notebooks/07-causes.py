@@ -262,7 +262,7 @@ draw.deletion(churn)
 # %% tags=["nbval-ignore-output"]
 #| label: tbl-cause-deletion
 #| tbl-cap: "After deletion and re-insertion, and after a rebuild: unreachable points, mean links a point at level 0, overlap, and the paired difference of overlap with 95 % interval over queries."
-Table(churn.drop(columns=["rounds", "missing"]), digits={"share": 2, "links": 1, "links_rebuilt": 1})
+Table(churn.drop(columns=["points", "rounds", "missing"]), digits={"share": 2, "links": 1, "links_rebuilt": 1})
 
 # %% [markdown]
 # ## On other data

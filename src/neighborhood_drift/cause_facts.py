@@ -128,6 +128,7 @@ def deletion_facts(table: pd.DataFrame) -> dict[str, str]:
         named[f"{name}_difference"] = facts.fixed(row.difference)
         named[f"{name}_interval"] = facts.interval(row.low, row.high)
         named[f"{name}_unreachable"] = facts.count(row.unreachable)
+        named[f"{name}_unreachable_share"] = facts.percent(row.unreachable / row.points)
         named[f"{name}_links"] = facts.fixed(row.links, 1)
         named[f"{name}_links_rebuilt"] = facts.fixed(row.links_rebuilt, 1)
     return named

@@ -102,7 +102,7 @@ def compare(base, rows, exact: Neighbors, shares, *, rounds=(1,), ef: int, metri
     Returns
     -------
     DataFrame
-        One row a share and number of rounds: share, rounds, deleted (points a round), unreachable and
+        One row a share and number of rounds: points, share, rounds, deleted (points a round), unreachable and
         unreachable_rebuilt (points), links and links_rebuilt (mean out-degree at level 0), overlap, overlap_rebuilt,
         difference (churned minus rebuilt) with low and high (95 % over queries, paired), missing (share of slots of the
         churned one).
@@ -123,7 +123,7 @@ def compare(base, rows, exact: Neighbors, shares, *, rounds=(1,), ef: int, metri
             links = [graph.out_degree().mean() for graph in graphs]
             mean, missing = overlaps.mean(axis=0), 1 - found[0].found.mean() / exact.k
             change = (difference.mean(), low[0], high[0])
-            table.append((share, count, deleted, *cut, *links, *mean, *change, missing))
-    columns = ["share", "rounds", "deleted", "unreachable", "unreachable_rebuilt", "links", "links_rebuilt"]
+            table.append((len(base), share, count, deleted, *cut, *links, *mean, *change, missing))
+    columns = ["points", "share", "rounds", "deleted", "unreachable", "unreachable_rebuilt", "links", "links_rebuilt"]
     columns += ["overlap", "overlap_rebuilt"]
     return pd.DataFrame(table, columns=[*columns, "difference", "low", "high", "missing"])
