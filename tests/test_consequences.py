@@ -238,18 +238,32 @@ def test_one_sample_gives_no_interval():
     assert row["needed"] == pytest.approx(0.8) and np.isnan(row["low"]) and np.isnan(row["high"])
 
 
-def test_engines_are_compared_with_random_loss_at_one_recall():
+def test_engines_are_compared_with_the_random_losses_that_imitate_them():
     rows = [
-        ("accuracy", lists, f"{recall}", seed, recall, slope * (1 - recall) + 0.001 * seed * (recall < 1))
-        for lists, slope in ((RANDOM, -0.1), ("a", -0.3), ("b", -0.1))
+        ("accuracy", lists, like, "8", seed, 0.9, size + 0.001 * seed)
+        for lists, sizes in (("a", (0.03, -0.01, 0.03)), ("b", (0.01, 0.01, 0.01)))
+        for like, size in zip(("", consequences.NUMBER, consequences.RANKS), sizes, strict=True)
         for seed in range(3)
-        for recall in (0.5, 0.8, 1.0)
     ]
-    scores = pd.DataFrame(rows, columns=["task", "lists", "step", "seed", "recall", "deviation"])
-    table = consequences.against_random(scores, 0.9).set_index("lists")
-    assert table.loc["a", "difference"] == pytest.approx(0.02) and table.loc["a", "verdict"] == "more"
-    assert table.loc["b", "verdict"] == "not told apart"
-    assert consequences.against_random(scores, 0.4).empty
+    columns = ["task", "lists", "like", "step", "seed", "recall", "deviation"]
+    scores = pd.DataFrame(rows, columns=columns)
+    by_number = consequences.against_random(scores).set_index("lists")
+    # sizes: 0.03 + 0.001 seed against 0.01 - 0.001 seed
+    assert by_number.loc["a", "difference"] == pytest.approx(0.022) and by_number.loc["a", "verdict"] == "more"
+    by_ranks = consequences.against_random(scores, consequences.RANKS).set_index("lists")
+    assert by_ranks["verdict"].eq("not told apart").all() and by_number.loc["b", "verdict"] == "not told apart"
+    values = consequences.against_facts(by_number.reset_index(), by_ranks.reset_index(), ["a", "b"])
+    assert (values["told"], values["told_ranks"], values["more_a"], values["same_b"]) == ("one", "no", "one", "one")
+
+
+def test_imitations_have_the_recall_of_what_they_imitate(scores):
+    own = scores[(scores["lists"] == "faiss-hnsw") & (scores["task"] == "density")]
+    for like in (consequences.NUMBER, consequences.RANKS):
+        made = own[own["like"] == like].set_index("seed")
+        assert len(made) == 3
+        there = own[(own["like"] == "") & own["step"].isin(made["step"])].set_index(["seed", "step"])["recall"]
+        for seed, row in made.iterrows():
+            assert row["recall"] == pytest.approx(there[seed, row["step"]])
 
 
 def test_figures_read_tables(scores, blobs):
@@ -301,14 +315,12 @@ def test_other_data_stand_beside_the_first(scores, blobs):
 def test_facts_name_every_task_and_engine(scores, blobs):
     unlabelled = consequences.samples(blobs[0], None, size=90, k=K, count=2)
     few = consequences.measure(unlabelled, [0.9], progress=False)
-    empty = consequences.against_random(few, 0.95)
     values = consequences.fact_values(
         consequences.needed(consequences.summarize(few)),
         consequences.noise(few, consequences.moved(unlabelled)),
-        empty,
         ["faiss-hnsw"],
     )
     assert {f"{kind}_{task}" for kind in ("needed", "exact", "noise") for task in TASKS} <= set(values)
-    assert values["needed_accuracy"] == values["more_default"] == "not available"
-    compared = consequences.against_random(scores, 0.95)
+    assert values["needed_accuracy"] == values["needed_density_default"] == "not available"
+    compared = consequences.against_random(scores)
     assert len(consequences.against_table(compared)) == len(TASKS)

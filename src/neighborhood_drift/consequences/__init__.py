@@ -3,9 +3,10 @@
 from .cases import Case, planted, samples
 from .compare import against_random, needed, noise, summarize
 from .maps import layouts, turned
-from .measure import EMPTIED, RANDOM, measure, moved
+from .measure import EMPTIED, NUMBER, RANDOM, RANKS, measure, moved
 from .others import on_others
 from .tables import (
+    against_facts,
     against_table,
     cluster_facts,
     cluster_table,
@@ -19,9 +20,12 @@ from .tasks import TASKS
 
 __all__ = [
     "EMPTIED",
+    "NUMBER",
     "RANDOM",
+    "RANKS",
     "TASKS",
     "Case",
+    "against_facts",
     "against_random",
     "against_table",
     "cluster_facts",

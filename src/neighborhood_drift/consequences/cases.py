@@ -19,7 +19,7 @@ PLANTED = 0.02
 # A planted sample takes further classes in until it holds this many usual points.
 FEWEST_USUAL = 100
 # From this recall on, more effort changes nothing that a task could show.
-ENOUGH = 0.999
+ENOUGH = 0.995
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +135,7 @@ def from_index(case: Case, engine: str, *, params: dict, threads: int, cache=Non
     """Lists of an index at efforts that double from its lowest: (effort as text, Neighbors).
 
     Every point is asked, leave-one-out; distances are measured again in float64. Ends at the highest effort, or at
-    one where overlap is 0.999. An engine without effort is asked once.
+    one where overlap is 0.995. An engine without effort is asked once.
     """
     index = build_index(
         engine, case.base, metric=case.metric, seed=case.seed, threads=threads, cache=cache, **_fitting(engine, params)

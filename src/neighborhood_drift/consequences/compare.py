@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..intervals import mean_over_seeds
-from .measure import EMPTIED, RANDOM
+from .measure import NUMBER
 from .tasks import TASKS
 
 TOLERANCE = 0.01
@@ -28,7 +28,7 @@ def summarize(scores: pd.DataFrame, ci: float = 0.95) -> pd.DataFrame:
         deviation is not finite are left out; low and high are nan with one.
     """
     rows = []
-    known = scores[np.isfinite(scores["deviation"])]
+    known = scores[np.isfinite(scores["deviation"]) & (scores["like"] == "")]
     for (task, lists, step), own in known.groupby(["task", "lists", "step"], sort=False):
         mean, low, high = mean_over_seeds(own["deviation"], ci)
         rows.append((task, lists, step, own["recall"].mean(), mean, low, high, len(own)))
@@ -117,38 +117,34 @@ def _from(recall, values, allowed: float) -> float:
     return float(np.interp(-allowed, -values[last : last + 2], recall[last : last + 2]))
 
 
-def against_random(scores: pd.DataFrame, at: float, ci: float = 0.95) -> pd.DataFrame:
-    """Whether an engine's lists move a task more than random loss at the same recall does.
+def against_random(scores: pd.DataFrame, like: str = NUMBER, ci: float = 0.95) -> pd.DataFrame:
+    """Whether an engine's lists move a task more than random losses that imitate them.
 
     Parameters
     ----------
     scores : DataFrame
         Of `measure`.
-    at : float
-        Recall; in each sample deviations are interpolated to it.
+    like : {NUMBER, RANKS}
+        What the random losses have in common with the engine's.
     ci : float, default 0.95
 
     Returns
     -------
     DataFrame
-        One row a task and engine that was measured on both sides of ``at``: task, lists, random and engine (mean size
-        of the deviation), difference with low and high (paired, over samples; nan with one), verdict: "more", "less"
-        or "not told apart", by the interval.
+        One row a task and engine: task, lists, recall (mean), random and engine (mean size of the deviation),
+        difference with low and high (paired, over samples; nan with one), verdict: "more", "less" or "not told apart",
+        by the interval.
     """
-    sizes = pd.DataFrame(
-        [
-            (*key, float(np.interp(at, own["recall"], own["deviation"].abs())))
-            for key, own in scores.sort_values("recall").groupby(["task", "lists", "seed"])
-            if own["recall"].min() <= at <= own["recall"].max()
-        ],
-        columns=["task", "lists", "seed", "size"],
-    )
-    wide = sizes.pivot_table(index=["task", "seed"], columns="lists", values="size")
+    keys = ["task", "lists", "step", "seed"]
+    known = scores[np.isfinite(scores["deviation"])]
+    random = known[known["like"] == like].set_index(keys)["deviation"].abs().rename("random")
+    pairs = known[known["like"] == ""].set_index(keys)[["recall", "deviation"]].join(random, how="inner")
     rows = []
-    for lists in [name for name in dict.fromkeys(scores["lists"]) if name in wide and name not in (RANDOM, EMPTIED)]:
-        pairs = wide[[RANDOM, lists]].dropna()
-        for task, own in pairs.groupby("task", sort=False):
-            difference, low, high = mean_over_seeds(own[lists] - own[RANDOM], ci)
-            verdict = "more" if low > 0 else "less" if high < 0 else "not told apart"
-            rows.append((task, lists, own[RANDOM].mean(), own[lists].mean(), difference, low, high, verdict))
-    return pd.DataFrame(rows, columns=["task", "lists", "random", "engine", "difference", "low", "high", "verdict"])
+    for (task, lists), own in pairs.groupby(["task", "lists"], sort=False):
+        size = own["deviation"].abs()
+        difference, low, high = mean_over_seeds(size - own["random"], ci)
+        verdict = "more" if low > 0 else "less" if high < 0 else "not told apart"
+        means = own["recall"].mean(), own["random"].mean(), size.mean()
+        rows.append((task, lists, *means, difference, low, high, verdict))
+    columns = ["task", "lists", "recall", "random", "engine", "difference", "low", "high", "verdict"]
+    return pd.DataFrame(rows, columns=columns)

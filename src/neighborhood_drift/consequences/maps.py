@@ -40,7 +40,10 @@ def umap_layout(case: Case, nb: Neighbors, seed: int) -> np.ndarray:
     -----
     UMAP ignores lists it is given for fewer than 4,096 points unless ``force_approximation_algorithm`` is set.
     """
-    import umap  # importing it compiles for seconds, which only this function should cost
+    with warnings.catch_warnings():
+        # umap imports a progress bar for notebooks and draws none
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        import umap  # here, as it compiles for seconds
 
     known = np.isfinite(nb.distances)
     last = np.where(known, nb.distances, 0.0).max(axis=1, keepdims=True)

@@ -6,12 +6,15 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from ..losses import matched, rank_profile
 from ..metrics import overlap
 from .cases import Case, at_random, from_index, without
 from .tasks import TASKS
 
 # Names of the two null models in tables.
 RANDOM, EMPTIED = "lost at random", "lost at random, slots empty"
+# What random losses have in common with the lists of an engine that they stand beside.
+NUMBER, RANKS = "number", "number and ranks"
 # Points taken away to see how far a result moves by that alone.
 TAKEN = 0.1
 
@@ -22,6 +25,7 @@ def measure(
     engines=(),
     *,
     nulls=(RANDOM, EMPTIED),
+    compared_at: float = 0.9,
     tasks=TASKS,
     params=None,
     threads: int = 1,
@@ -41,6 +45,9 @@ def measure(
         Names of engines, searched at efforts that double from the lowest.
     nulls : iterable of str
         Which null models: `RANDOM`, `EMPTIED`.
+    compared_at : float, default 0.9
+        The lists of each engine whose recall is nearest to this are imitated by random losses twice: query by query as
+        many, and as many of about the same ranks (`neighborhood_drift.losses.matched`).
     tasks : dict of Task, optional
         Tasks by name; those that need labels are left out where a case has none.
     params : dict, optional
@@ -53,9 +60,10 @@ def measure(
     Returns
     -------
     DataFrame
-        One row a case, list and task: task, lists (the null model or engine), step (its recall or effort, text),
-        seed (of the case), recall (mean overlap of the lists), missing (mean share of slots), score, exact (score of
-        exact lists), deviation (`Task.deviation`).
+        One row a case, list and task: task, lists (the null model or engine), like ("", or what the random losses that
+        imitate an engine share with it: `NUMBER`, `RANKS`), step (recall or effort, text), seed (of the case), recall
+        (mean overlap of the lists), missing (mean share of slots), score, exact (score of exact lists), deviation
+        (`Task.deviation`).
 
     Examples
     --------
@@ -71,14 +79,16 @@ def measure(
     for case in tqdm(cases, desc="samples", disable=None if progress else True):
         own = {name: task for name, task in tasks.items() if _fits(task, case)}
         exact = {name: task.run(case, case.truth) for name, task in own.items()}
-        for lists, step, nb in _all_lists(case, recalls, nulls, engines, params or {}, threads, cache):
-            reached = float(overlap(case.truth, nb).mean())
+        found = _of_engines(case, engines, compared_at, params or {}, threads, cache)
+        for lists, like, step, nb in [*_of_nulls(case, nulls, recalls), *found]:
+            reached = _recall(case, nb)
             empty = 1 - float(nb.found.mean()) / case.k
             for name, task in own.items():
                 best = task.score(case, exact[name], exact[name])
                 score = task.score(case, task.run(case, nb), exact[name])
-                rows.append((name, lists, step, case.seed, reached, empty, score, best, task.deviation(score, best)))
-    columns = ["task", "lists", "step", "seed", "recall", "missing", "score", "exact", "deviation"]
+                deviation = task.deviation(score, best)
+                rows.append((name, lists, like, step, case.seed, reached, empty, score, best, deviation))
+    columns = ["task", "lists", "like", "step", "seed", "recall", "missing", "score", "exact", "deviation"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -111,10 +121,22 @@ def _fits(task, case: Case) -> bool:
     return (task.sample == "planted") == (case.outliers is not None) and (has_labels or not task.needs_labels)
 
 
-def _all_lists(case, recalls, nulls, engines, params, threads, cache):
+def _recall(case, nb) -> float:
+    return float(overlap(case.truth, nb).mean())
+
+
+def _of_nulls(case, nulls, recalls):
     for lists in nulls:
         for step, nb in at_random(case, recalls, replace=lists == RANDOM):
-            yield lists, step, nb
+            yield lists, "", step, nb
+
+
+def _of_engines(case, engines, compared_at, params, threads, cache):
     for engine in engines:
-        for step, nb in from_index(case, engine, params=params, threads=threads, cache=cache):
-            yield engine, step, nb
+        found = list(from_index(case, engine, params=params, threads=threads, cache=cache))
+        for step, nb in found:
+            yield engine, "", step, nb
+        step, nearest = min(found, key=lambda one: abs(_recall(case, one[1]) - compared_at))
+        ranks = rank_profile(case.exact, nearest)
+        for like, profile in ((NUMBER, None), (RANKS, ranks)):
+            yield engine, like, step, matched(case.exact, nearest, profile=profile, seed=case.seed)

@@ -87,40 +87,58 @@ def against_table(table: pd.DataFrame) -> pd.DataFrame:
     return _by_task({label(kind): {name: _difference(at.get((name, kind))) for name in TASKS} for kind in kinds})
 
 
-def fact_values(need: pd.DataFrame, noises: pd.DataFrame, compared: pd.DataFrame, engines) -> dict:
-    """Facts for the paper: the recall each task needs and its noise, extremes, and how engines compare.
+def fact_values(need: pd.DataFrame, noises: pd.DataFrame, engines) -> dict:
+    """Facts for the paper: the recall that each task needs, its exact score and its noise.
 
     Parameters
     ----------
-    need, noises, compared : DataFrame
-        Of `compare.needed`, `compare.noise` and `compare.against_random`.
+    need, noises : DataFrame
+        Of `compare.needed` and `compare.noise`.
     engines : iterable of str
 
     Returns
     -------
     dict
-        ``needed_<task>``, ``noise_<task>``, ``exact_<task>`` for each task (under random loss); ``most`` and
-        ``most_task``, the highest of them; ``below_noise``, how many tasks have a noise above one percent, of
-        ``tasks``; ``more_<engine>``, ``less_<engine>`` and ``same_<engine>``, comparisons by verdict.
+        ``needed_<task>``, ``exact_<task>`` and ``noise_<task>``, under random loss; ``needed_<task>_<engine>``;
+        ``least`` and ``most`` with ``_task``, the extremes under random loss; ``tasks``, and ``noisy`` of them with a
+        noise above one percent.
     """
     random = need[need["lists"] == RANDOM].set_index("task")
+    by_lists = {(row["task"], row["lists"]): row for row in need.to_dict("records")}
     at = noises.set_index("task").reindex(list(TASKS))
     values = {}
     for name in TASKS:
-        found = name in random.index
-        values[f"needed_{name}"] = _cell(random.loc[name].to_dict()) if found else ABSENT
+        for lists, suffix in ((RANDOM, ""), *((engine, f"_{word(engine)}") for engine in engines)):
+            row = by_lists.get((name, lists))
+            values[f"needed_{name}{suffix}"] = ABSENT if row is None else _cell(row)
         values[f"exact_{name}"] = facts.fixed(at.loc[name, "exact"])
         values[f"noise_{name}"] = facts.percent(at.loc[name, "noise"])
     known = random["needed"].dropna().sort_values()
-    for word_, place in (("least", 0), ("most", -1)):
-        values[word_] = facts.fixed(known.iloc[place]) if len(known) else ABSENT
-        values[f"{word_}_task"] = TASKS[known.index[place]].label if len(known) else ABSENT
-    values |= {"tasks": int(at["noise"].notna().sum()), "noisy": facts.count((at["noise"] > TOLERANCE).sum())}
-    for engine in engines:
-        own = compared.loc[compared["lists"] == engine, "verdict"]
-        for name, verdict in (("more", "more"), ("less", "less"), ("same", "not told apart")):
-            values[f"{name}_{word(engine)}"] = facts.count((own == verdict).sum()) if len(own) else ABSENT
-    return values
+    for end, place in (("least", 0), ("most", -1)):
+        values[end] = facts.fixed(known.iloc[place]) if len(known) else ABSENT
+        values[f"{end}_task"] = TASKS[known.index[place]].label if len(known) else ABSENT
+    return values | {"tasks": int(at["exact"].notna().sum()), "noisy": facts.count((at["noise"] > TOLERANCE).sum())}
+
+
+def against_facts(by_number: pd.DataFrame, by_ranks: pd.DataFrame, engines) -> dict[str, str]:
+    """Facts for the paper from `compare.against_random`, for both kinds of random losses.
+
+    Returns
+    -------
+    dict
+        ``at_<engine>``, the recall compared at; ``more_<engine>``, ``less_<engine>``, ``same_<engine>``: tasks by
+        verdict, and ``..._ranks`` for losses of the same ranks; ``compared``, ``told`` and ``told_ranks``: all
+        comparisons, and those in which the engine was told apart.
+    """
+    values = {}
+    for table, suffix in ((by_number, ""), (by_ranks, "_ranks")):
+        for engine in engines:
+            own = table[table["lists"] == engine]
+            values[f"at_{word(engine)}"] = facts.fixed(own["recall"].mean(), 2)
+            for name, verdict in (("more", "more"), ("less", "less"), ("same", "not told apart")):
+                values[f"{name}_{word(engine)}{suffix}"] = facts.count((own["verdict"] == verdict).sum())
+        values[f"told{suffix}"] = facts.count((table["verdict"] != "not told apart").sum())
+    return values | {"compared": len(by_number)}
 
 
 def cluster_facts(cases) -> dict[str, str]:
