@@ -137,7 +137,7 @@ def at_recall(index, base, rows, exact: Neighbors, k: int, target: float, *, tri
     return Effort(ef, recall(ef))
 
 
-def at_work(index, base, rows, exact: Neighbors, k: int, work: float) -> Effort:
+def at_work(index, base, rows, exact: Neighbors, k: int, work: float, *, tried: dict | None = None) -> Effort:
     """Find the most effort at which an index computes no more distances a query than ``work``, and its recall.
 
     Parameters and examples are those of `at_recall`, with distances a query in place of the recall.
@@ -148,16 +148,20 @@ def at_work(index, base, rows, exact: Neighbors, k: int, work: float) -> Effort:
         ``ef`` is None and the recall nan where the library does not count, has no knob, or computes more at its
         lowest effort.
     """
-    asked, truth, tried = np.asarray(base)[rows], exact.first(k), {}
+    asked, truth = np.asarray(base)[rows], exact.first(k)
+    tried = {} if tried is None else tried
     if index.effort is None:
         return Effort(None, np.nan)
 
     def beyond(ef):
-        tried[ef] = _search(index, asked, rows, k, ef, truth)
+        if ef not in tried:
+            tried[ef] = _search(index, asked, rows, k, ef, truth)
         return not tried[ef]["distances"] <= work
 
     below, _ = _edge(beyond, *index.effort_range())
-    return Effort(below, tried[below]["recall"]) if below in tried else Effort(None, np.nan)
+    if below < index.effort_range()[0]:
+        return Effort(None, np.nan)
+    return Effort(below, tried[below]["recall"])
 
 
 def _edge(passes, lowest: int, highest: int) -> tuple[int, int | None]:
@@ -196,7 +200,7 @@ def find_efforts(indexes: dict, base, rows, exact: Neighbors, k: int, targets, *
         "yes", "no" (not at the highest effort), "lowest" (the lowest effort gives more, by over 0.005).
     curve : DataFrame
         One row a search: engine, ef, recall, microseconds (wall time a query), distances (computed a query; nan where
-        not counted), by engine and recall.
+        not counted), missing (share of the slots left empty), by engine and recall.
     """
     settings, curves = [], []
     for name, index in tqdm(indexes.items(), desc="efforts", disable=None if progress else True):
@@ -208,7 +212,7 @@ def find_efforts(indexes: dict, base, rows, exact: Neighbors, k: int, targets, *
         curves.append(pd.DataFrame(tried.values()).assign(engine=name))
     curve = pd.concat(curves, ignore_index=True).sort_values(["engine", "recall"], ignore_index=True)
     settings = pd.DataFrame(settings).astype({"ef": float})
-    return settings, curve[["engine", "ef", "recall", "microseconds", "distances"]]
+    return settings, curve[["engine", "ef", "recall", "microseconds", "distances", "missing"]]
 
 
 def distinct(settings: pd.DataFrame) -> pd.DataFrame:
@@ -266,4 +270,5 @@ def _search(index, asked, rows, k, ef, truth) -> dict:
         "recall": float(overlap(truth, found).mean()),
         "microseconds": 1e6 * index.search_seconds / len(asked),
         "distances": np.nan if count is None else count / len(asked),
+        "missing": float(1 - found.found.mean() / k),
     }

@@ -43,9 +43,10 @@ def equal_work(indexes: dict, curve: pd.DataFrame, base, rows, exact: Neighbors,
     budgets = [own.loc[own["recall"] >= target, "distances"].min() for target in targets]
     counting = set(curve.loc[curve["distances"].notna() & curve["ef"].notna(), "engine"])
     rows_of = []
-    for name, index in indexes.items():
-        for budget in budgets if name in counting else []:
-            ef, recall = at_work(index, base, rows, exact, k, budget)
+    for name in [name for name in indexes if name in counting]:
+        tried = {int(row["ef"]): row for row in curve[curve["engine"] == name].to_dict("records")}
+        for budget in budgets:
+            ef, recall = at_work(indexes[name], base, rows, exact, k, budget, tried=tried)
             if ef is not None:
                 rows_of.append({"engine": name, "budget": budget, "ef": ef, "recall": recall})
     return pd.DataFrame(rows_of, columns=["engine", "budget", "ef", "recall"])

@@ -98,21 +98,20 @@ def explained_facts(alike: pd.DataFrame, by_rank: pd.DataFrame) -> dict[str, str
     return given
 
 
-def rank_facts(ranks: pd.DataFrame) -> dict[str, str]:
+def rank_facts(ranks: pd.DataFrame, engines) -> dict[str, str]:
     """Facts of the losses by rank: ``first_ranks_<engine>`` and ``last_ranks_<engine>``, share returned; ``falling``.
 
     ``falling`` is the number of engines whose last ranks are returned less often than their mean, the interval below
     0, "9 of 10"; exhaustive searches of the vectors themselves left out.
     """
-    given, falling, engines = {}, 0, 0
+    given = {f"{end}_ranks_{fact_word(engine)}": ABSENT for engine in engines for end in ("first", "last")}
+    falling = []
     for engine, own in ranks.groupby("engine", sort=False):
-        name = fact_word(engine)
-        given[f"first_ranks_{name}"] = facts.percent(own["share"].iloc[0])
-        given[f"last_ranks_{name}"] = facts.percent(own["share"].iloc[-1])
+        for end, row in (("first", 0), ("last", -1)) if engine in engines else ():
+            given[f"{end}_ranks_{fact_word(engine)}"] = facts.percent(own["share"].iloc[row])
         if kind(engine) != "exhaustive":
-            engines += 1
-            falling += bool(own["away_high"].iloc[-1] < 0)
-    return {**given, "falling": f"{falling} of {engines}"}
+            falling.append(own["away_high"].iloc[-1] < 0)
+    return {**given, "falling": f"{sum(falling)} of {len(falling)}"}
 
 
 def query_facts(table: pd.DataFrame, engines) -> dict[str, str]:

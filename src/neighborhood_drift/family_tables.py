@@ -174,6 +174,36 @@ def elsewhere(measured, *, seed: int = 0, resamples: int = 1000) -> pd.DataFrame
     return pd.concat(rows, ignore_index=True)[columns] if rows else pd.DataFrame(columns=columns)
 
 
+def missing_shown(curve: pd.DataFrame) -> pd.DataFrame:
+    """Lay out the searches that left slots empty: for each engine the most, and the recall from which on none was.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        Of `families.find_efforts`.
+
+    Returns
+    -------
+    DataFrame
+        One row an engine with a search that left any: engine, most missing, at recall, none missing from.
+
+    Examples
+    --------
+    >>> curve = pd.DataFrame({"engine": "annoy", "recall": [0.2, 0.9], "missing": [0.5, 0.0]})
+    >>> missing_shown(curve).iloc[0].tolist()
+    ['annoy', '50.0 %', '0.200', '0.900']
+    """
+    rows = []
+    for engine, own in curve.groupby("engine", sort=False):
+        gaps = own[own["missing"] > 0]
+        if len(gaps):
+            worst = gaps.loc[gaps["missing"].idxmax()]
+            full = own.loc[own["recall"] > gaps["recall"].max(), "recall"].min()
+            row = {"engine": label(engine), "most missing": facts.percent(worst["missing"])}
+            rows.append({**row, "at recall": facts.fixed(worst["recall"]), "none missing from": facts.fixed(full)})
+    return pd.DataFrame(rows, columns=["engine", "most missing", "at recall", "none missing from"])
+
+
 def work_shown(work: pd.DataFrame) -> pd.DataFrame:
     """Lay out `family_costs.equal_work`, a row an engine and a column a budget.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -14,7 +16,7 @@ from . import style
 EXCESS = {
     "mean_distance_ratio": ("mean distance / exact (%)", 100),
     "kth_distance_ratio": ("k-th distance / exact (%)", 100),
-    "barycenter_shift": ("barycenter shift (% of mean distance)", 100),
+    "barycenter_shift": ("barycenter shift (%)", 100),
     "lid_difference": ("LID", 1),
 }
 # One row a null model: marker, face (None: the engine's color), height in the row, label.
@@ -22,6 +24,7 @@ NULL_MARKS = {
     "alike": ("o", None, -0.16, "beside losses at any rank alike"),
     "by_rank": ("D", "white", 0.16, "beside losses by rank"),
 }
+LEAST_SHOWN = 0.5  # recall below which nobody would search
 VARIANT_LINE = (0, (1, 1))  # of an engine built with other parameters than its defaults
 
 
@@ -55,11 +58,12 @@ def excess(table: pd.DataFrame, recall: pd.Series) -> Figure:
                 )  # fmt: skip
         panel.axvline(0, color=style.BLACK, linewidth=0.9)
         panel.set_title(title)
-        panel.set_yticks(range(len(engines)), [f"{label(name)} ({recall[name]:.3f})" for name in engines], fontsize=7.5)
+        names = [fill(f"{label(name)} ({recall[name]:.3f})", 24) for name in engines]
+        panel.set_yticks(range(len(engines)), names, fontsize=7.5)
         panel.grid(axis="y", visible=False)
+        _symlog(panel.xaxis, factor * table.loc[table["metric"] == metric, "excess"].abs().max())
     axes[0, 0].invert_yaxis()
-    for panel in axes[1]:
-        panel.set_xlabel("measured minus null model")
+    figure.supxlabel("measured minus null model (linear to the first tick, then logarithmic)", fontsize=9)
     marks = [
         axes[0, 0].plot([], [], marker, color=style.GREY, mfc=face or style.GREY, label=text)[0]
         for marker, face, _, text in NULL_MARKS.values()
@@ -68,15 +72,26 @@ def excess(table: pd.DataFrame, recall: pd.Series) -> Figure:
     return figure
 
 
+def _symlog(axis, largest: float) -> None:
+    """A scale on which a few large values leave the small ones apart; linear below a power of ten under ``largest``."""
+    if not largest > 0:
+        return
+    step = 10.0 ** np.floor(np.log10(largest / 3))
+    axis.axes.set_xscale("symlog", linthresh=step)
+    axis.set_ticks([-10 * step, -step, 0, step, 10 * step])
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_ticks([], minor=True)
+
+
 def ranks(table: pd.DataFrame) -> Figure:
-    """Draw how far the share returned at each rank is from the share over all ranks, a panel each kind of index.
+    """Draw how far the share returned at each rank is from the share over all ranks, a panel each approximate kind.
 
     Parameters
     ----------
     table : DataFrame
         Of `excess.by_rank`, with the column engine; the null model is the line at 0.
     """
-    present = [name for name in KINDS if (table["engine"].map(kind) == name).any()]
+    present = [name for name in KINDS if name != "exhaustive" and (table["engine"].map(kind) == name).any()]
     rows_of = int(np.ceil(len(present) / 2))
     figure, axes = style.new(rows_of, 2, size=(6.4, 2.6 * rows_of + 0.4), sharex=True, sharey=True, squeeze=False)
     for panel, name in zip(axes.flat, present, strict=False):
@@ -108,7 +123,7 @@ def work(curve: pd.DataFrame, n: int) -> Figure:
         Points of the base: what an exhaustive search computes a query, marked by a line.
     """
     figure, axes = style.new()
-    counted = curve[curve["distances"].notna() & curve["ef"].notna()]
+    counted = curve[curve["distances"].notna() & curve["ef"].notna() & (curve["recall"] >= LEAST_SHOWN)]
     _curves(axes, counted, counted["distances"])
     axes.axvline(n, color=style.BLACK, linewidth=0.9, linestyle=":")
     axes.annotate(
@@ -129,6 +144,7 @@ def speed(curve: pd.DataFrame) -> Figure:
         Of `families.with_front`.
     """
     figure, axes = style.new(size=(6.4, 4.6))
+    curve = curve[curve["recall"] >= LEAST_SHOWN]
     _curves(axes, curve, 1e6 / curve["microseconds"])
     front = curve[curve["front"]]
     axes.plot(
@@ -146,7 +162,7 @@ def _curves(axes, curve: pd.DataFrame, x: pd.Series) -> None:
         rows = rows.sort_values("recall")
         axes.plot(x[rows.index], _below_one(rows["recall"], curve["recall"]), **look(engine))
     axes.set(xscale="log", ylabel="recall (logit scale)")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axes.xaxis.set_minor_formatter("")
     axes.set_yscale("logit", one_half="1/2", use_overline=False)

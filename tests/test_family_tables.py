@@ -1,0 +1,138 @@
+"""What indexes cost, how tables and facts of families read, and what their figures draw."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from neighborhood_drift.exact import exact_neighbors
+from neighborhood_drift.excess import MEASURES, nearest
+from neighborhood_drift.families import build_all, find_efforts
+from neighborhood_drift.family_costs import agreement, costs, equal_work, with_front
+from neighborhood_drift.family_facts import excess_facts, spread_facts, verdict_facts
+from neighborhood_drift.family_tables import efforts_shown, excess_shown, verdict_counts
+from neighborhood_drift.figures import families as draw
+from neighborhood_drift.indexes import ENGINES
+from neighborhood_drift.kinds import FAMILIES, KINDS, kind
+from neighborhood_drift.neighbors import Neighbors
+
+K = 5
+
+
+@pytest.fixture(scope="module")
+def base():
+    return np.random.default_rng(4).normal(size=(300, 8)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def exact(base):
+    return exact_neighbors(base, k=2 * K)
+
+
+@pytest.fixture(scope="module")
+def searched(base, exact):
+    made, _ = build_all(["faiss-hnsw@M=4", "faiss-ivf", "faiss-flat"], base, progress=False)
+    return made, *find_efforts(made, base, np.arange(300), exact, K, [0.6, 0.9], progress=False)
+
+
+def table_of(engines, targets=(0.9,), excess=0.01):
+    rows = [
+        {"engine": engine, "target": target, "metric": metric, "mean": 1.1, "null": 1.1 - excess, "excess": excess * at}
+        | {"low": excess * at - 0.001, "high": excess * at + 0.001, "relative": 0.1 * at, "verdict": "more"}
+        for at, engine in enumerate(engines, start=1)
+        for target in targets
+        for metric in MEASURES
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_every_engine_has_a_kind():
+    assert set(ENGINES) == set(FAMILIES) and set(FAMILIES.values()) <= set(KINDS)
+    assert kind("faiss-hnsw@M=4") == "faiss graph"
+
+
+def test_equal_work_gives_no_index_more_than_the_budget(base, exact, searched):
+    made, _, curve = searched
+    table = equal_work(made, curve, base, np.arange(300), exact, K, [0.6, 0.9], like="faiss-hnsw@M=4")
+    assert set(table["engine"]) == {"faiss-hnsw@M=4", "faiss-ivf"}
+    own = table[table["engine"] == "faiss-hnsw@M=4"].sort_values("budget")
+    assert own["recall"].tolist()[0] >= 0.6 and own["recall"].tolist()[-1] >= 0.9
+    for row in table.itertuples():
+        index = made[row.engine]
+        index.search(base, K, ef=int(row.ef), exclude_self=True)
+        assert index.distance_computations / 300 <= row.budget
+    assert equal_work(made, curve, base, np.arange(300), exact, K, [0.6], like="hnswlib").empty
+
+
+def test_costs_and_the_front(searched):
+    made, _, curve = searched
+    table = costs(made).set_index("engine")
+    assert (table["seconds"] > 0).all() and table.loc["faiss-flat", "times_vectors"] == pytest.approx(1, abs=0.02)
+    assert table.loc["faiss-hnsw@M=4", "times_vectors"] > 1
+    front = with_front(curve)
+    assert front["front"].any() and front.loc[front["microseconds"].idxmin(), "front"]
+
+
+def test_agreement_tells_points_from_order():
+    exact = Neighbors([[1, 2], [3, 4]], [[1.0, 2.0], [1.0, 2.0]])
+    swapped = Neighbors([[2, 1], [3, 4]], [[1.0, 2.0], [1.0, 2.0]])
+    other = Neighbors([[1, 9], [3, 4]], [[1.0, 2.0], [1.0, 2.0]])
+    table = agreement(exact, {"swapped": swapped, "other": other}).set_index("engine")
+    assert table.loc["swapped", ["other_points", "other_order"]].tolist() == [0, 0.5]
+    assert table.loc["other", ["other_points", "other_order", "tie_aware"]].tolist() == [0.5, 0.5, 1.0]
+
+
+def test_efforts_are_shown_with_the_recall_they_gave(searched):
+    shown = efforts_shown(searched[1]).set_index("engine")
+    assert shown.columns.tolist() == ["knob", "recall 0.6", "recall 0.9"]
+    assert shown.loc["FAISS, default, M=4", "knob"] == "efSearch"
+    assert [text.split(" (")[0] for text in shown["recall 0.9"]][-1] == "no knob"
+
+
+def test_facts_name_every_engine_measured_or_not():
+    table = table_of(["faiss-hnsw", "hnswlib"], targets=(0.9, 0.95))
+    found = excess_facts(nearest(table, 0.9), ["faiss-hnsw", "annoy", "faiss-ivf@nlist=256"])
+    assert (found["barycenter_default"], found["barycenter_default_interval"]) == ("+1.00", "+0.90 to +1.10")
+    assert found["lid_annoy"] == found["mean_distance_faiss_ivf_nlist256_relative"] == "not available"
+    counts = verdict_facts(table)
+    assert (counts["settings"], counts["lid_more"], counts["lid_as_much"]) == ("4", "4", "no")
+    assert verdict_counts(table)["more"].tolist() == [4, 4, 4, 4]
+
+
+def test_the_place_of_an_engine_counts_from_the_largest():
+    table = table_of(["faiss-hnsw", "hnswlib", "faiss-flat"])
+    found = spread_facts(table)
+    assert (found["lid_place"], found["lid_highest"], found["lid_highest_engine"]) == ("2 of 2", "+0.02", "hnswlib")
+    nothing = spread_facts(table[:0])
+    assert set(nothing.values()) == {"not available"}
+
+
+def test_excesses_are_shown_with_intervals():
+    shown = excess_shown(table_of(["hnswlib"]), pd.Series({("hnswlib", 0.9): 0.901}))
+    assert shown["recall"].tolist() == ["0.901"] and shown["barycenter (%)"].tolist() == ["+1.00 (+0.90 to +1.10)"]
+
+
+def test_figures_show_the_numbers_of_their_tables(searched):
+    table = table_of(["faiss-hnsw", "faiss-ivf@nlist=9"])
+    table = pd.concat([table.assign(null="alike"), table.assign(null="by_rank", excess=3 * table["excess"])])
+    panel = draw.excess(table, pd.Series({"faiss-hnsw": 0.9, "faiss-ivf@nlist=9": 0.95})).axes[2]
+    assert [text.get_text() for text in panel.get_yticklabels()][1].split()[-2:] == ["nlist=9", "(0.950)"]
+    drawn = {
+        m: [line.get_xdata()[0] for line in panel.lines if line.get_marker() == m and len(line.get_xdata())]
+        for m in "oD"
+    }
+    assert drawn == {"o": pytest.approx([1.0, 2.0]), "D": pytest.approx([3.0, 6.0])}
+    rank = pd.DataFrame({"engine": ["hnswlib"] * 2, "first": [1, 3], "last": [2, 4], "away": [0.1, -0.1]})
+    rank = rank.assign(away_low=rank["away"] - 0.01, away_high=rank["away"] + 0.01)
+    np.testing.assert_array_equal(draw.ranks(rank).axes[0].lines[0].get_ydata(), [0.1, -0.1])
+    _, _, curve = searched
+    counted = draw.work(curve, 300).axes[0].lines
+    own = curve[curve["engine"] == "faiss-hnsw@M=4"].sort_values("recall")
+    np.testing.assert_array_equal(counted[0].get_xdata(), own["distances"])
+    speed = draw.speed(with_front(curve)).axes[0]
+    assert speed.get_yscale() == "logit"
+    assert max(line.get_ydata().max() for line in speed.lines if len(line.get_ydata())) < 1
+
+
+def test_a_curve_at_recall_one_is_drawn_all_the_same():
+    curve = pd.DataFrame({"engine": ["faiss-flat"], "ef": [np.nan], "recall": [1.0], "microseconds": [5.0]})
+    assert draw.speed(with_front(curve.assign(distances=300.0))).axes[0].lines[0].get_ydata()[0] < 1
