@@ -372,5 +372,6 @@ facts.record("drift", out=out, **summaries.lid_gap_facts(study, cited))
 # The tables and facts above answer for the data this copy was run on. What held on every run made for the paper: FAISS's two searches are one search while no more than efSearch points are asked for. Beyond, where effort stays
 # at efSearch, overlap falls as $k$ grows, smoothly and without a failure at any particular $k$. On the same graph, where effort follows $k$, overlap recovers and rises, and the
 # distance computations rise with it; hnswlib does the same on its own graph. So the drift that the earlier studies measured is that of a fixed effort shared among
-# more and more neighbors, and $p(r)$ describes it completely: one search at the largest $k$ gives the overlap at every smaller one. Distances, barycenter and LID follow the
+# more and more neighbors, and $p(r)$ describes it completely: one search at the largest $k$ gives the overlap at every smaller one. On the further data of the paper, another
+# encoder's vectors and plain pixels, the three directions are the same; how high a curve starts and how deep it falls is not. Distances, barycenter and LID follow the
 # overlap, distances far less than it. Of the LID difference as it was computed then, the part that is neighbors lost is small at small $k$ and grows with $k$; the rest is the way it was computed.
