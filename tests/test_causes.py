@@ -188,3 +188,13 @@ def test_searches_side_by_side_and_their_figures(lossy):
     points = draw.odds(odds.with_all(model)).axes[0].lines[0]
     assert points.get_xdata()[-1] == model.auc
     assert not plt.get_fignums()
+
+
+def test_a_search_that_loses_nothing_has_facts_all_the_same():
+    base = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+    exact, rows = exact_neighbors(base, k=5), np.arange(40)
+    one = why.traced([build_index("hnswlib", base)], base, rows, exact, 40)
+    named = cause_facts.trace_facts(one)
+    assert named["missed_hnswlib"] == "no" and named["too_far_hnswlib"] == "not available"
+    assert named["at_twice_hnswlib"] == named["best_in_hnswlib"] == "not available"
+    assert len(draw.classes(one.shares, one.missed).axes) == 2

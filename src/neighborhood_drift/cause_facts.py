@@ -42,10 +42,11 @@ def trace_facts(one: why.Traced) -> dict[str, str]:
         named[name] = facts.percent(row.share)
         named[f"{name}_interval"] = f"{facts.percent(row.low)} to {facts.percent(row.high)}"
         named[f"{name}_at_twice"] = facts.percent(row.found_at_twice, 0)
-    for engine, rows in one.missed.groupby("engine"):
-        ratio = (rows["best_in_rank"] / rows["effort"]).median()
-        named |= {f"missed_{word(engine)}": facts.count(len(rows)), f"best_in_{word(engine)}": facts.fixed(ratio, 2)}
-        named[f"at_twice_{word(engine)}"] = facts.percent(rows["found_at_twice"].mean(), 0)
+    for engine in check.index:
+        rows, name = one.missed[one.missed["engine"] == engine], word(engine)
+        ratio = (rows["best_in_rank"] / rows["effort"]).astype(float).median()
+        named |= {f"missed_{name}": facts.count(len(rows)), f"best_in_{name}": facts.fixed(ratio, 2)}
+        named[f"at_twice_{name}"] = facts.percent(rows["found_at_twice"].astype(float).mean(), 0)
     return named
 
 
