@@ -229,11 +229,12 @@ def test_further_data_at_hand_are_part_of_what_a_run_hangs_on(project):
 
 def test_facts_of_further_runs_fill_in_what_a_run_lacks(project):
     extra = project.root / EXTRA
-    facts = {"first": {"points": "7", "redis_points": "8"}, "third": {"fact": "9"}}
+    facts = {"first": {"redis_points": "8"}, "second": {"fact_30": "7", "fact_31": "7"}, "third": {"fact": "9"}}
     write_text(extra / "far-away.yml", yaml.safe_dump({"command": "how", "facts": facts}))
     run(project, ParameterSet({"points": 30}), say=quiet)
     variables = yaml.safe_load((project.out / "_variables.yml").read_text())
     assert variables["first"] == {"points": "30", "top": "0.988", "redis_points": "8"}
+    assert variables["second"] == {"fact_30": "60", "fact_31": "not available"}, "two runs are not mixed"
     assert variables["third"] == {"fact": "9"} and variables["extra"] == {"far_away": "how"}
     assert not (project.out / "facts" / "third.json").exists(), "the run's own facts stay its own"
     kept = keep_extra(Project(project.root, project.out), "redis", "how redis")

@@ -45,15 +45,18 @@ def read_extra(project: Project) -> dict[str, dict]:
 
 
 def with_extra(facts: dict, project: Project) -> dict:
-    """The facts of a run, and of further runs those that it has not recorded or that read "not available" in it.
+    """The facts of a run, and beside them those of further runs that it does not measure itself.
 
+    A section of a further run comes in whole, where the run has none of its facts or only "not available"; where the
+    run has measured some of them, what it lacks stays "not available", and no two runs are mixed.
     A section ``extra`` is added: the command of each further run, under the name of its file with ``_`` for ``-``.
     """
     merged = {section: dict(values) for section, values in facts.items()}
     for name, content in read_extra(project).items():
         for section, values in content["facts"].items():
             own = merged.setdefault(section, {})
-            own |= {fact: value for fact, value in values.items() if own.get(fact, ABSENT) == ABSENT}
+            measured = any(own.get(fact, ABSENT) != ABSENT for fact in values)
+            merged[section] = dict.fromkeys(values, ABSENT) | own if measured else own | values
         merged.setdefault("extra", {})[name.replace("-", "_")] = content["command"]
     return merged
 
