@@ -25,6 +25,8 @@ LOSSY = {
     "faiss-hnsw-sq8": {"rtol": 0, "atol": D**0.5 * STEP / 2},
     # 12 parts of one dimension, each with 256 centers for offsets from 17 cells: about as fine as 8 bits, with tails
     "faiss-ivf-pq": {"rtol": 0, "atol": D**0.5 * STEP},
+    # measured in float32, but where a code misled and a neighbor is lost, the ranks behind it move up by one
+    "scann": {"rtol": 0, "atol": 0.15},
 }
 
 
@@ -156,8 +158,9 @@ class TestContract:
         assert index.effective_ef(20, high) in ([None] if index.effort is None else range(low, max(high, 20) + 1))
 
     def test_an_index_holds_the_vectors_or_their_codes(self, name, metric, points):
+        """The bound above allows 64 links a point, or 50 trees, beside 12 dimensions."""
         codes = N * D if name in LOSSY else points.nbytes
-        assert codes <= build_index(name, points, metric=metric).memory_bytes < 10 * points.nbytes + 50_000
+        assert codes <= build_index(name, points, metric=metric).memory_bytes < 30 * points.nbytes
 
     def test_few_points_are_enough(self, name, metric, points):
         few = max(3, ENGINES[name].fewest)

@@ -8,6 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..checks import InputError, one_of, vectors, whole_number
+from .annoy_index import AnnoyIndex
 from .base import DEFAULT_EF, Index
 from .faiss_flat import FaissFlat, FaissFlatNormalized, FaissSQ8
 from .faiss_hnsw import FaissHNSW, FaissHNSWSQ8, FaissHNSWUnbounded
@@ -16,6 +17,10 @@ from .faiss_nsg import FaissNSG
 from .hnswlib_index import HnswlibIndex
 from .kept import read_about
 from .numpy_index import NumpyIndex
+from .pynndescent_index import PynndescentIndex
+from .redis_index import RedisIndex
+from .scann_index import ScannIndex
+from .usearch_index import UsearchIndex
 
 __all__ = ["DEFAULT_EF", "ENGINES", "Index", "build_index", "build_indexes", "load_index"]
 
@@ -31,6 +36,11 @@ ENGINES: dict[str, type[Index]] = {
     "faiss-hnsw-sq8": FaissHNSWSQ8,
     "faiss-nsg": FaissNSG,
     "hnswlib": HnswlibIndex,
+    "usearch": UsearchIndex,
+    "annoy": AnnoyIndex,
+    "pynndescent": PynndescentIndex,
+    "scann": ScannIndex,
+    "redis": RedisIndex,
 }
 
 

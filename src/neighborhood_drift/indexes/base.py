@@ -35,6 +35,12 @@ def library(name: str, install: str):
         raise ImportError(f"This engine needs the package {name}, which cannot be imported; {install}.") from error
 
 
+def insertion_order(about: dict) -> np.ndarray:
+    """The order in which a library without a seed is given the points: the base's own for seed 0, else one drawn."""
+    order = np.arange(about["size"])
+    return np.random.default_rng(about["seed"]).permutation(order) if about["seed"] else order
+
+
 class Index(ABC):
     """An index over a base of n points: built once by `build_index`, searched many times.
 
@@ -66,7 +72,7 @@ class Index(ABC):
         Metrics that the engine can be built for.
     exact_at_full_effort : bool
         Whether the highest effort finds the true neighbors, up to float32 and points that no link leads to; False
-        where distances are those of compressed vectors.
+        where compressed vectors decide what is near.
     repeatable : bool
         Whether the same seed and one thread give the same index again.
     package : str
