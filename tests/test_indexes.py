@@ -10,7 +10,9 @@ import faiss
 import numpy as np
 import pytest
 
+from neighborhood_drift import names
 from neighborhood_drift.checks import InputError
+from neighborhood_drift.figures import style
 from neighborhood_drift.files import checksum
 from neighborhood_drift.graph import common_links
 from neighborhood_drift.indexes import ENGINES, Index, build_index, build_indexes, load_index
@@ -236,6 +238,14 @@ class TestRefusals:
         with pytest.raises(ImportError, match="pip install"):
             build(name, points, metric=ENGINES[name].metrics[-1])
         assert "pip install" in ENGINES[name].missing()
+
+
+def test_every_engine_has_its_names_and_is_told_apart_without_color():
+    assert set(names.ENGINES) == set(style.ENGINES) == {"exact", *ENGINES}
+    for which in zip(*names.ENGINES.values(), strict=True):
+        assert len(set(which)) == len(names.ENGINES)
+    markers = [marker for _, marker, _ in style.ENGINES.values()]
+    assert len(set(markers)) == len(markers)
 
 
 def test_an_unknown_engine_is_refused_with_the_known_ones(points):

@@ -7,27 +7,10 @@ import pandas as pd
 from . import facts
 from .checks import InputError
 from .intervals import METRIC_COLUMNS, mean_over_seeds, onset
-
-# One row an engine: its word in the names of facts, its name for readers.
-ENGINES = {
-    "exact": ("exact", "exact"),
-    "faiss-hnsw": ("default", "FAISS, default"),
-    "faiss-hnsw-unbounded": ("unbounded", "FAISS, unbounded"),
-    "hnswlib": ("hnswlib", "hnswlib"),
-}
+from .names import label, word
 
 SEARCHES = ("faiss-hnsw", "faiss-hnsw-unbounded", "hnswlib")  # what notebooks 04 and 05 compare
 ABSENT = facts.fixed(float("nan"))
-
-
-def word(engine: str) -> str:
-    """Word of an engine in the names of facts; an engine without a row keeps its name."""
-    return ENGINES.get(engine, (engine.replace("-", "_"),))[0]
-
-
-def label(engine: str) -> str:
-    """Name of an engine for readers; an engine without a row keeps its name."""
-    return ENGINES.get(engine, (engine, engine))[1]
 
 
 def means(table: pd.DataFrame, columns, by=("engine", "k")) -> pd.DataFrame:

@@ -17,7 +17,7 @@ BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY, YELLOW, BLACK, GREY = "#E69F00", "#56B4E9", "#F0E442", "#000000", "#7F7F7F"
 
 # One row an engine: color, marker, line style. Exact is black everywhere. A family has a color (HNSW, which is drawn
-# most, one for each of its searches), a member its marker.
+# most, one for each of its searches), and each engine a marker of its own.
 ENGINES = {
     "exact": (BLACK, "", "-"),
     "faiss-hnsw": (VERMILION, "o", "-"),
@@ -28,9 +28,9 @@ ENGINES = {
     "redis": (GREEN, "P", "--"),
     "faiss-nsg": (PURPLE, "D", "-"),
     "pynndescent": (PURPLE, "p", "--"),
-    "faiss-ivf": (ORANGE, "o", "-"),
-    "faiss-ivf-pq": (ORANGE, "s", "--"),
-    "scann": (ORANGE, "^", ":"),
+    "faiss-ivf": (ORANGE, "h", "-"),
+    "faiss-ivf-pq": (ORANGE, "d", "--"),
+    "scann": (ORANGE, "<", ":"),
     "annoy": (SKY, "*", "-"),
     "faiss-sq8": (BLACK, "x", ":"),
     "faiss-flat": (BLACK, "+", "--"),
