@@ -1,0 +1,376 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: kernelspec,jupytext
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Index families: is it HNSW, or is it approximation?
+#
+# `04-drift` and `05-search-effort` show what HNSW does to neighborhoods. Is that a property of HNSW, or of any index that loses as many neighbors? To tell, this notebook brings indexes of
+# other kinds to *the same recall*, and asks what else is different about the lists they return:
+#
+# - **graphs**: HNSW in FAISS [@douze2024], hnswlib and USearch, NSG [@fu2019], PyNNDescent [@dong2011];
+# - **cells and trees**: inverted files (IVF) and Annoy's random projection trees, which look at some regions of the space and not at others;
+# - **compressed vectors**: product quantization [@jegou2011], eight-bit scalars, and ScaNN [@guo2020], which compute distances that are not quite right;
+# - and **chance**: exact lists that lost as many neighbors at random, which is what recall alone would do.
+#
+# An index that moves neighborhoods as chance does is described by its recall. One that moves them more, or otherwise, is not, and what it does beyond is the subject here.
+
+# %% tags=["parameters"]
+vectors = "cifar10-resnet50"  # a bundled name, or the path of an .npy / .npz file
+metric = "l2"
+points = 2000  # points of the base used; 0 for all
+queries = 500  # points of the base that are asked, leave-one-out; 0 for all
+seed = 0
+threads = 2  # search threads, and indexes built at a time; each is built with one
+out = ""  # folder of the run: facts, tables, cached indexes; empty to keep nothing
+engines = [
+    "faiss-hnsw", "faiss-ivf-pq@subquantizers=512,bits=5", "hnswlib", "faiss-hnsw-unbounded", "faiss-hnsw-sq8", "usearch",
+    "faiss-ivf", "faiss-ivf@nlist=256", "annoy", "scann", "faiss-sq8", "faiss-flat",
+]  # fmt: skip  # names, with build parameters after an @
+compared_queries = 300  # of the points asked, those that all engines get; 0 for all
+k = 100  # neighborhood size
+targets = [0.90, 0.95, 0.99]  # recalls at which engines are compared
+shown = 0.95  # the one of them in the figures
+tuning_queries = 150  # of the queries, those on which the effort for a recall is found; 0 for all
+draws = 2  # random lists a query in each null model
+k_graph = 10  # neighbors of a point in the k-NN graph
+followed = [
+    "faiss-hnsw",
+    "hnswlib",
+    "faiss-ivf",
+    "faiss-ivf-pq@subquantizers=512,bits=5",
+]  # in the graph and in the paper
+seed_engines = ["faiss-hnsw", "faiss-ivf"]  # engines built from several seeds
+index_seeds = 3
+also = ["cifar10-resnet18", "fashion-mnist"]  # further data, where at hand
+also_engines = ["faiss-hnsw", "faiss-ivf"]  # engines asked there
+also_queries = 200  # points asked there
+data_dir = ""  # folder that holds data sets that are not bundled
+resamples = 1000  # bootstrap resamples over queries
+
+# %% [markdown]
+# ## The setting
+#
+# Every query is a point of the base and is left out of its own list. Exact neighbors are known to twice the neighborhood size, since chance needs the next ones to fill the places of those it takes.
+# Returned points are measured again in float64, whatever distance an index gave them, so that compressed vectors are judged by their choice of neighbors and not by their arithmetic.
+
+# %%
+import numpy as np
+import pandas as pd
+
+from neighborhood_drift import excess, facts, families, family_costs, family_facts, family_tables, knn_graph, losses
+from neighborhood_drift.datasets import load_others, load_sample
+from neighborhood_drift.exact import exact_neighbors
+from neighborhood_drift.figures import families as draw
+from neighborhood_drift.figures.style import use_style
+from neighborhood_drift.kinds import label
+from neighborhood_drift.metrics import overlap
+from neighborhood_drift.tables import Table
+
+use_style()
+cache = f"{out}/cache" if out else None
+some = min(queries, compared_queries) or max(queries, compared_queries)  # 0 is all
+sample = load_sample(vectors, points=points, queries=some, seed=seed, metric=metric)
+base, rows = sample.base, sample.rows
+k, k_graph = min(k, (len(base) - 1) // 2), min(k_graph, (len(base) - 1) // 2)
+exact = exact_neighbors(base, base[rows], k=2 * k, exclude=rows, metric=metric)
+tuned = slice(None, None, max(1, len(rows) // (tuning_queries or len(rows))))
+print(f"{sample.name}: {len(base):,} points in {base.shape[1]:,} dimensions, {len(rows):,} of them asked, k = {k}")
+
+# %%
+made, not_made = families.build_all(engines, base, metric=metric, seed=seed, threads=threads, cache=cache)
+print(f"{len(made)} of {len(engines)} indexes built")
+
+# %% [markdown]
+# Not every library can be installed everywhere, and not every index can be built over few points or for every metric. What is absent from the tables below is absent for
+# the reason given here; an empty table says that nothing is.
+
+# %%
+#| label: tbl-families-absent
+#| tbl-cap: "Engines without an index in this run, and why."
+Table(not_made.assign(engine=not_made["engine"].map(label)))
+
+# %% [markdown]
+# ## The effort for a recall
+#
+# Every engine has its own knob: efSearch, cells opened, trees' nodes inspected. The least value that reaches a recall is found by bisection on some of the queries; all later numbers
+# come from all queries. Three kinds of cells need care. *Not reached*: a search among compressed vectors returns what their distances say is near, and no effort repairs that.
+# *The lowest*: where effort follows $k$ (`04-drift`), a search for many neighbors cannot be made a poor one, so these engines are compared at the recall they have. *No knob*: an exhaustive
+# search, of the vectors or of their codes.
+
+# %%
+asked = (base, rows[tuned], exact.rows(tuned), k)
+settings, curve = families.find_efforts(made, *asked, targets)
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl-families-efforts
+#| tbl-cap: "Effort of each engine for each recall, by its own knob, and in brackets the recall it gave to the queries it was found on."
+Table(family_tables.efforts_shown(settings))
+
+# %% [markdown]
+# An index can also return fewer than $k$ points: an inverted file whose opened cells hold no more, or a search that stopped too soon. Such slots are missing, in every measure below, and never filled with anything. The table
+# lists the engines for which this happened on the way to the recalls above.
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl-families-missing
+#| tbl-cap: "Missing slots among all searches made to find the efforts: the largest share, the recall of that search, and the recall from which on none was missing. Engines that filled every slot are left out."
+Table(family_tables.missing_shown(curve))
+
+# %% [markdown]
+# ## Beside chance
+#
+# Now the lists themselves. For each query of each engine, two null models lose *exactly as many* of its true neighbors as the engine did, but at random, and let the next true neighbors take
+# their places:
+#
+# - **any rank alike**: which of the $k$ is lost does not depend on how near it is. This is what a recall says if nothing else is known.
+# - **by rank**: the neighbor of rank $r$ is lost with the chance that this engine loses it, estimated over all queries, and those beyond rank $k$ come in by theirs. Losses still fall independently of each other,
+#   of direction and of what is lost beside them.
+#
+# The difference of an engine to the first is its *excess*: deformation that its recall does not tell. The difference to the second is what even the ranks of its losses do not tell: that neighbors
+# are lost *together*. Intervals are over queries, and paired, since each query is compared with itself.
+
+# %%
+lists = families.ask(made, families.distinct(settings), base, rows, k)
+nulls = {"metric": metric, "draws": draws, "seed": seed}
+table = excess.measure(lists, base, rows, exact, **nulls)
+shares = table.groupby(["engine", "target"], sort=False)["overlap"].mean()
+alike, by_rank = (excess.excesses(table, null, seed=seed, resamples=resamples) for null in excess.NULLS)
+both = pd.concat([alike.assign(null="alike"), by_rank.assign(null="by_rank")], ignore_index=True)
+
+# %% [markdown]
+# Each engine has one row in the figure, at the recall in brackets. Look first at the filled circles: where they lie off zero, recall does not describe the neighborhoods. Then at the hollow diamonds, which lie near zero where
+# the ranks of the losses explain it.
+
+# %%
+#| label: fig-families-excess
+#| fig-cap: "Deformation of neighborhoods beyond that of random losses, by engine (in brackets its recall): circles, beside losses at any rank alike; diamonds, beside losses with the engine's own ranks. Lines: 95 % intervals over queries, paired."
+#| fig-alt: "Four panels of dots with intervals, an engine a row, for mean distance, k-th distance, barycenter and LID."
+draw.excess(excess.nearest(both, shown), excess.nearest(shares.reset_index(), shown).set_index("engine")["overlap"])
+
+# %% [markdown]
+# The same in numbers, at every recall. Distances are in percent of the exact ones and the barycenter's shift in percent of the mean distance, both as differences to the null model; a minus sign says that the engine moved
+# them less than chance.
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl-families-alike
+#| tbl-cap: "Excess beside losses at any rank alike: measured minus null model, with 95 % interval over queries."
+Table(family_tables.excess_shown(alike, shares))
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl-families-by-rank
+#| tbl-cap: "What is left beside losses by rank: measured minus null model, with 95 % interval over queries."
+Table(family_tables.excess_shown(by_rank, shares))
+
+# %% [markdown]
+# How often does each verdict occur? *More* and *less* are intervals that leave out zero, farther from the exact neighborhood than the null model or nearer to it; *as much* are those that hold zero. The exact flat search is among them.
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl-families-verdicts
+#| tbl-cap: "Verdicts over all engines and recalls, beside each of the two null models."
+counts = {"any rank alike": family_tables.verdict_counts(alike), "by rank": family_tables.verdict_counts(by_rank)}
+Table(pd.concat(counts, names=["beside"]).reset_index("beside"))
+
+# %% [markdown]
+# ## Which neighbors are lost?
+#
+# The null model's losses are flat over ranks. Those of an index need not be: a point at rank $k$ is nearly as far as those just outside, and whatever guides the search away from the query costs such points first. The panels show how
+# much more or less often than on average a neighbor of each rank is returned. A line that falls from left to right belongs to an engine that keeps the nearest and loses the farthest.
+
+# %%
+ranks = [
+    losses.by_rank(exact, found, bins=min(10, k), seed=seed, resamples=resamples).assign(engine=engine, target=target)
+    for (engine, target), found in lists.items()
+]
+ranks = excess.nearest(pd.concat(ranks, ignore_index=True), shown)
+
+# %%
+#| label: fig-families-ranks
+#| fig-cap: "Share of true neighbors returned, by rank, minus the engine's mean over ranks, at the recalls of the first figure. Bands: 95 % intervals over queries. Losses at any rank alike would be flat."
+#| fig-alt: "Panels of lines over rank, one panel each kind of index, most of them falling."
+draw.ranks(ranks)
+
+# %% [markdown]
+# ## Which queries lose them?
+#
+# A mean recall can be that of every query or of a few. The table compares the share of all losses that the worst tenth of the queries bears with what independent losses at the same recall would give it. It also asks whether a query that
+# loses much does so because it is difficult: the rank correlation of its losses with its exact LID, and with its losses in the other engines. High values in the last column say that the data choose the victims, whatever the index.
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl-families-queries
+#| tbl-cap: "Share of the losses borne by the tenth of the queries that loses most, the 95 % range of that share under independent losses, the share of queries that lose nothing, and the rank correlation of a query's losses with its LID and, on average, with its losses in other engines."
+who = excess.queries_that_lose(excess.nearest(table, shown), k, seed=seed)
+Table(who.assign(engine=who["engine"].map(label)), digits=2)
+
+# %% [markdown]
+# ## The graph of neighbors
+#
+# Many methods use the lists of *all* points at once, as a graph. Hubs, links that are returned, and parts that hang together are properties of that graph and not of single lists. Here every point
+# is asked for a few neighbors at one recall, found anew for this $k$. The range behind each number is that of null models with the same losses for each point, any rank alike; an engine outside it changes the graph as chance would not.
+# Engines whose recall is still higher at their lowest effort change less for that reason.
+
+# %%
+everyone = np.arange(len(base))
+truth = exact_neighbors(base, k=2 * k_graph, metric=metric)
+chosen = {name: made[name] for name in followed if name in made}
+graph_efforts, _ = families.find_efforts(chosen, base, rows[tuned], truth.rows(rows[tuned]), k_graph, [shown])
+graph_lists = {name: found for (name, _), found in families.ask(chosen, graph_efforts, base, everyone, k_graph).items()}
+chance = {
+    name: [losses.matched(truth, found, seed=draw) for draw in range(draws)] for name, found in graph_lists.items()
+}
+graph_table = knn_graph.graph_table(truth.first(k_graph), graph_lists, chance)
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl-families-graph
+#| tbl-cap: "The k-NN graph of each engine's lists: mean overlap, skewness of the k-occurrence (hubness), share of points in no list, share of links returned, weakly connected components; in brackets the range over null models of the same losses."
+overlaps = {name: float(overlap(truth.first(k_graph), found).mean()) for name, found in graph_lists.items()}
+Table(family_tables.graph_shown(graph_table, overlaps))
+
+# %% [markdown]
+# ## At equal work
+#
+# Recall compares what was found; work compares what it took. Where libraries count them, distance computations do not depend on the machine, on compiler flags or on how a library is written. A distance to
+# a compressed code counts as one although it is cheaper, and an inverted file's distances to its cells' centers count too.
+
+# %%
+#| label: fig-families-work
+#| fig-cap: "Recall against distances computed a query, for the engines that count them; dotted, an exhaustive search."
+#| fig-alt: "Rising lines of recall on a logit axis against distances on a logarithmic axis."
+draw.work(curve, len(base))
+
+# %% [markdown]
+# The table reads the same off at the work of FAISS's HNSW: the distances that it computes for each of the recalls are the budget, and every engine that counts gets as many.
+
+# %%
+work = family_costs.equal_work(made, curve, *asked, targets, like="faiss-hnsw")
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl-families-work
+#| tbl-cap: "Recall at equal numbers of distances computed a query, those that FAISS's HNSW computes for each recall; a dash: the lowest effort computes more."
+Table(family_tables.work_shown(work))
+
+# %% [markdown]
+# ## Time and memory
+#
+# The usual picture: queries a second against recall, and the settings that no other one beats. **Times of different libraries are not comparable here as algorithms are**: hnswlib and Annoy are compiled
+# without processor-specific instructions, the others come as wheels that use them, and Annoy and PyNNDescent are called through Python once a query or once a batch. The figure says what a user of these packages gets on one machine; a line says how
+# one library trades recall for time.
+
+# %% tags=["nbval-ignore-output"]
+#| label: fig-families-speed
+#| fig-cap: "Recall against queries a second on this machine, all searches made on the way to the recalls above; rings, settings that none beats. Libraries are compiled differently: compare along a line."
+#| fig-alt: "Lines of recall on a logit axis against queries a second on a logarithmic axis, an engine a line, the front ringed."
+draw.speed(family_costs.with_front(curve))
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl-families-cost
+#| tbl-cap: "What each index costs: version of the library, seconds of the build by one thread (of the first build, where it was cached), size in MiB as the library serializes it, and that over the size of the vectors in float32."
+cost = family_costs.costs(made)
+Table(cost.assign(engine=cost["engine"].map(label)), digits={"seconds": 1, "mib": 1, "times_vectors": 2})
+
+# %% [markdown]
+# ## Brute force, three ways
+#
+# "Exact" is a word for an algorithm, and arithmetic is another matter. For the cosine distance three routes are common: NumPy's product of normalized vectors, FAISS's flat index for it, and FAISS's inner product after its
+# own `normalize_L2`. All three are exhaustive. Where their lists differ from the certified ones, two distances agree to float32's rounding, or the points are not the nearest; the last column counts a slot as right if it is as near as the true one to within rounding.
+
+# %%
+flat, _ = families.build_all(["numpy", "faiss-flat", "faiss-flat-normalized"], base, metric="cosine", threads=threads)
+cosine = exact if metric == "cosine" else exact_neighbors(base, base[rows], k=k, exclude=rows, metric="cosine")
+forced = {name: index.search(base[rows], k, exclude_self=rows) for name, index in flat.items()}
+agreement = family_costs.agreement(cosine.first(k), forced)
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl-families-brute
+#| tbl-cap: "Brute force under the cosine distance: share of queries whose list holds another point than the certified one, or another order, and tie-aware recall."
+Table(agreement.assign(engine=agreement["engine"].map(label)), digits=4)
+
+# %% [markdown]
+# ## Would another build say the same?
+#
+# Intervals over queries hold for one index. Some engines are built again from other seeds, brought to the same recall, and the excess is measured anew; the interval is Student's $t$ over builds.
+
+# %%
+by_seed = []
+for each in range(index_seeds):
+    again, _ = families.build_all(seed_engines, base, metric=metric, seed=seed + each, threads=threads, cache=cache)
+    tuned_again, _ = families.find_efforts(again, *asked, [shown])
+    seeded = excess.measure(families.ask(again, tuned_again, base, rows, k), base, rows, exact, **nulls)
+    by_seed.append(excess.excesses(seeded, seed=seed, resamples=10).assign(index_seed=seed + each))
+over_builds = family_tables.over_builds(pd.concat(by_seed))
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl-families-seeds
+#| tbl-cap: "Excess beside losses at any rank alike, over builds from several seeds: mean and 95 % t interval over builds."
+Table(over_builds)
+
+# %% [markdown]
+# ## On other data
+#
+# The same question asked of other vectors, for a few engines at one recall. What matters is whether signs and order of the columns repeat; sizes depend on the data. Data that are not at hand leave no row.
+
+# %%
+others = []
+for other in load_others(also, data_dir=data_dir, points=points, queries=also_queries, seed=seed, metric=metric):
+    there = exact_neighbors(other.base, other.base[other.rows], k=2 * k, exclude=other.rows, metric=metric)
+    built, _ = families.build_all(also_engines, other.base, metric=metric, seed=seed, threads=threads, cache=cache)
+    found, _ = families.find_efforts(built, other.base, other.rows[tuned], there.rows(tuned), k, [shown])
+    given = families.ask(built, found, other.base, other.rows, k)
+    others.append((other.name, excess.measure(given, other.base, other.rows, there, **nulls)))
+elsewhere = family_tables.elsewhere(others, seed=seed, resamples=resamples)
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl-families-elsewhere
+#| tbl-cap: "Excess on other data beside both null models, with 95 % interval over queries."
+Table(elsewhere)
+
+# %% [markdown]
+# ## Facts for the paper
+
+# %% tags=["nbval-ignore-output"]
+at = excess.nearest(alike, shown)["target"].groupby(excess.nearest(alike, shown)["engine"]).first()
+recalls = {f"recall_{family_facts.fact_word(name)}": facts.fixed(shares[name, target]) for name, target in at.items()}
+setting = {"n": len(base), "queries": len(rows), "k": k, "draws": draws, "engines": len(made), "shown": f"{shown:g}"}
+facts.record("families", out=out, **setting, **recalls, not_made=facts.count(len(not_made)))
+
+# %% tags=["nbval-ignore-output"]
+facts.record(
+    "families", out=out, **family_facts.excess_facts(excess.nearest(alike, shown), followed),
+    **family_facts.verdict_facts(alike), **family_facts.spread_facts(excess.nearest(alike, shown)),
+)  # fmt: skip
+
+# %% tags=["nbval-ignore-output"]
+ranked = {
+    **family_facts.excess_facts(excess.nearest(by_rank, shown), followed), **family_facts.verdict_facts(by_rank),
+    **family_facts.spread_facts(excess.nearest(by_rank, shown)), **family_facts.explained_facts(alike, by_rank),
+}  # fmt: skip
+facts.record("families", out=out, **{f"ranked_{name}": value for name, value in ranked.items()})
+
+# %% tags=["nbval-ignore-output"]
+facts.record(
+    "families", out=out, **family_facts.rank_facts(ranks, followed), **family_facts.query_facts(who, followed),
+    **family_facts.graph_facts(graph_table, followed), **family_facts.work_facts(work),
+)  # fmt: skip
+
+# %% [markdown]
+# ## Answer
+#
+# It is approximation first, and the kind of index second. The tables above say it for the data of this run; how to read them is this. Where an engine's circles lie off zero, its recall does not describe its neighborhoods: the signs tell whether distances,
+# barycenter or LID are moved more than random losses would move them. Where its diamonds are back at zero, the reason is *which ranks* it loses. Every search that works its way outward from the query, through links or from cell to cell, is likelier to miss a far neighbor than a near one;
+# random losses have no such preference. So mean distances come out nearer to the exact ones than recall suggests, the $k$-th distance and LID farther from them, and this is common to
+# HNSW and to the other families wherever the table of verdicts shows it for them.
+#
+# What ranks do not explain is what separates families: neighbors lost together, in one direction. The barycenter shows it, since a loss on one side moves a mean and scattered losses cancel. Compressed distances are
+# a case of their own, for they do not lose the far neighbors but confuse them with those just outside. Recall ranks none of this.
