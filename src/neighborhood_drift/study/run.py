@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import subprocess
@@ -153,6 +154,8 @@ def _run_one(project: Project, name: str, parameters: dict, wanted: dict) -> Non
     if "out" in _names(notebook):
         parameters = {**parameters, "out": str(project.out)}
     notebook.metadata.setdefault("kernelspec", {"name": "python3", "display_name": "Python 3", "language": "python"})
+    # papermill looks for unknown names line by line and complains of a list on several; `resolve` has checked them all
+    logging.getLogger("papermill").setLevel(logging.ERROR)
     log = project.out / "logs" / f"{name}.ipynb"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
