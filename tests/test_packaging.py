@@ -162,6 +162,11 @@ def test_make_help_lists_every_target():
     assert set(re.findall(r"^  make (\w+)", shown, re.MULTILINE)) == set(targets)
 
 
+def test_readme_lists_every_notebook():
+    listed = re.findall(r"\(notebooks/(\d\d-[\w-]+)\.py\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert listed == sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]-*.py"))
+
+
 def test_readme_and_contributing_name_targets_that_exist():
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     for name in ("README.md", "CONTRIBUTING.md"):
