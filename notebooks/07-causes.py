@@ -67,6 +67,7 @@ from neighborhood_drift.exact import exact_neighbors
 from neighborhood_drift.figures import causes as draw
 from neighborhood_drift.figures.style import use_style
 from neighborhood_drift.indexes import build_indexes
+from neighborhood_drift.lid import lid
 from neighborhood_drift.metrics import overlap
 from neighborhood_drift.summaries import label
 from neighborhood_drift.tables import Table
@@ -147,7 +148,7 @@ Table(
 found = hnswlib_index.search(base[rows], k, ef=ef, exclude_self=rows)
 pairs = why.trait_pairs(found, exact_all, rows, hnswlib_index.graph().in_degree(), sample.labels)
 rates = causes.rates(pairs, why.told(pairs), seed=seed)
-drift_and_lid = causes.rank_correlation(1 - overlap(exact, found), why.lid(exact), seed=seed)
+drift_and_lid = causes.rank_correlation(1 - overlap(exact, found), lid(exact), seed=seed)
 
 # %%
 #| label: fig-cause-rates
