@@ -83,6 +83,8 @@ def test_index_lists_climb_to_full_recall_with_true_distances(case):
     lists = list(cases.from_index(case, "faiss-hnsw", params={"M": 4, "nothing": 1}, threads=1))
     reached = [overlap(case.truth, nb).mean() for _, nb in lists]
     assert len({step for step, _ in lists}) == len(lists) and reached[-1] > 0.98 and reached[0] < reached[-1]
+    assert cases.lowest_recall(case, "faiss-hnsw", params={"M": 4}, threads=1) == reached[0]
+    assert cases.lowest_recall(case, "hnswlib", params={"M": 4}, threads=1) > reached[0]
     for _, nb in lists:
         rows, columns = np.nonzero(nb.ids != MISSING)
         apart = np.linalg.norm(case.base[rows].astype(float) - case.base[nb.ids[rows, columns]], axis=1)
@@ -254,6 +256,7 @@ def test_engines_are_compared_with_the_random_losses_that_imitate_them():
     assert by_ranks["verdict"].eq("not told apart").all() and by_number.loc["b", "verdict"] == "not told apart"
     values = consequences.against_facts(by_number.reset_index(), by_ranks.reset_index(), ["a", "b"])
     assert (values["told"], values["told_ranks"], values["more_a"], values["same_b"]) == ("one", "no", "one", "one")
+    assert values["size_dbscan_a"] == values["size_dimension_b_ranks"] == "not available"
 
 
 def test_imitations_have_the_recall_of_what_they_imitate(scores):

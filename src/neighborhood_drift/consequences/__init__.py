@@ -1,6 +1,6 @@
 """What lost neighbors do to the work built on neighbor lists: voting, outliers, clusters, density, dimension, maps."""
 
-from .cases import Case, planted, samples
+from .cases import Case, lowest_recall, planted, samples
 from .compare import against_random, needed, noise, summarize
 from .maps import layouts, turned
 from .measure import EMPTIED, NUMBER, RANDOM, RANKS, measure, moved
@@ -32,6 +32,7 @@ __all__ = [
     "cluster_table",
     "fact_values",
     "layouts",
+    "lowest_recall",
     "map_facts",
     "map_table",
     "measure",

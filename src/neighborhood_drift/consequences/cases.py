@@ -163,6 +163,12 @@ def _doubling(lowest: int, highest: int) -> list[int]:
     return [lowest * 2**i for i in range(doublings)] + [highest]
 
 
+def lowest_recall(case: Case, engine: str, *, params: dict, threads: int, cache=None) -> float:
+    """Mean overlap of an index's lists at its lowest effort."""
+    _, found = next(from_index(case, engine, params=params, threads=threads, cache=cache))
+    return float(overlap(case.truth, found).mean())
+
+
 def remeasured(case: Case, found: Neighbors) -> Neighbors:
     """Give each neighbor its distance in float64, and its place by it: engines differ in ids, not in arithmetic."""
     distances = distances_to(case.base, case.base, found.ids, metric=case.metric)

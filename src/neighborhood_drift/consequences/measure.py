@@ -79,15 +79,15 @@ def measure(
     for case in tqdm(cases, desc="samples", disable=None if progress else True):
         own = {name: task for name, task in tasks.items() if _fits(task, case)}
         exact = {name: task.run(case, case.truth) for name, task in own.items()}
+        best = {name: task.score(case, exact[name], exact[name]) for name, task in own.items()}
         found = _of_engines(case, engines, compared_at, params or {}, threads, cache)
         for lists, like, step, nb in [*_of_nulls(case, nulls, recalls), *found]:
             reached = _recall(case, nb)
             empty = 1 - float(nb.found.mean()) / case.k
             for name, task in own.items():
-                best = task.score(case, exact[name], exact[name])
                 score = task.score(case, task.run(case, nb), exact[name])
-                deviation = task.deviation(score, best)
-                rows.append((name, lists, like, step, case.seed, reached, empty, score, best, deviation))
+                deviation = task.deviation(score, best[name])
+                rows.append((name, lists, like, step, case.seed, reached, empty, score, best[name], deviation))
     columns = ["task", "lists", "like", "step", "seed", "recall", "missing", "score", "exact", "deviation"]
     return pd.DataFrame(rows, columns=columns)
 

@@ -15,6 +15,8 @@ from .structure import groups
 from .tasks import TASKS
 
 ABSENT = facts.fixed(np.nan)
+# Tasks whose deviations the paper gives: one reads first neighbors, one all distances.
+CITED = ("dbscan", "dimension")
 
 
 def cluster_table(cases) -> pd.DataFrame:
@@ -128,9 +130,19 @@ def against_facts(by_number: pd.DataFrame, by_ranks: pd.DataFrame, engines) -> d
     dict
         ``at_<engine>``, the recall compared at; ``more_<engine>``, ``less_<engine>``, ``same_<engine>``: tasks by
         verdict, and ``..._ranks`` for losses of the same ranks; ``compared``, ``told`` and ``told_ranks``: all
-        comparisons, and those in which the engine was told apart.
+        comparisons, and those in which the engine was told apart; ``size_<task>_<engine>``, the mean size of the
+        deviation of two tasks, and ``..._number`` and ``..._ranks``, those of the random losses.
     """
     values = {}
+    for engine in engines:
+        for task in CITED:
+            name = f"size_{task}_{word(engine)}"
+            for table, suffix in ((by_number, "_number"), (by_ranks, "_ranks")):
+                own = table[(table["lists"] == engine) & (table["task"] == task)]
+                values |= {
+                    name: facts.percent(own["engine"].mean()),
+                    name + suffix: facts.percent(own["random"].mean()),
+                }
     for table, suffix in ((by_number, ""), (by_ranks, "_ranks")):
         for engine in engines:
             own = table[table["lists"] == engine]

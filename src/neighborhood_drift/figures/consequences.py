@@ -23,6 +23,13 @@ def look(lists: str) -> dict:
     return {"label": lists, "color": color, "marker": marker, "linestyle": line}
 
 
+def _in_order(table: pd.DataFrame):
+    """Rows of each kind of lists by recall, random loss first."""
+    kinds = sorted(dict.fromkeys(table["lists"]), key=lambda kind: (kind not in NULLS, kind))
+    for kind in kinds:
+        yield kind, table[table["lists"] == kind].sort_values("recall")
+
+
 def deviations(summary: pd.DataFrame) -> Figure:
     """Draw the deviation of each task from exact lists against recall, a panel a task, a line a kind of lists.
 
@@ -38,13 +45,14 @@ def deviations(summary: pd.DataFrame) -> Figure:
     for panel, task in zip(axes.flat, tasks, strict=False):
         own = summary[summary["task"] == task]
         panel.axhspan(-TOLERANCE, TOLERANCE, color=style.GREY, alpha=0.25, linewidth=0)
-        for lists, line in own.sort_values("recall").groupby("lists", sort=False):
+        for lists, line in _in_order(own):
             drawn = look(lists)
             panel.plot(line["recall"], line["deviation"], **drawn)
             style.band(panel, line["recall"], line["low"], line["high"], drawn["color"])
         panel.set_title(TASKS[task].label, fontsize=9)
         style.percent(panel.yaxis)
         style.percent(panel.xaxis)
+        panel.locator_params(axis="x", nbins=4)
         panel.tick_params(labelsize=8)
     for panel in axes.flat[len(tasks) :]:
         panel.set_axis_off()
@@ -71,13 +79,13 @@ def map_quality(table: pd.DataFrame) -> Figure:
         for value in seeds[column]:
             panel.axhline(value, color=style.PURPLE, linewidth=0.9)
         panel.plot([], [], color=style.PURPLE, linewidth=0.9, label="exact lists, other seeds")
-        for lists, rows in table[table["lists"] != EXACT].sort_values("recall").groupby("lists", sort=False):
+        for lists, rows in _in_order(table[table["lists"] != EXACT]):
             panel.plot(rows["recall"], rows[column], **{**look(lists), "marker": look(lists)["marker"] or "D"})
         panel.set_xlabel("recall")
         style.percent(panel.xaxis)
     axes[0].set_ylabel("trustworthiness of the map")
     axes[1].set_ylabel("distance from the exact map")
-    axes[1].set_yscale("log")
+    axes[1].set_ylim(bottom=0)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure

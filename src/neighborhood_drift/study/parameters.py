@@ -24,6 +24,8 @@ LOWEST = {
     ),
     **dict.fromkeys((*NEIGHBORHOODS, "ef", "efs", "fit_on", "ef_construction", "ef_constructions", "efforts"), 1),
     **dict.fromkeys(("threads", "repeats", "resamples", "pairs", "index_seeds"), 1),
+    "sample_points": 0,
+    **dict.fromkeys(("task_seeds", "map_seeds", "pq_bits"), 1),
     **dict.fromkeys(("M", "Ms"), 2),
 }
 MAY_BE_EMPTY = ("also",)
