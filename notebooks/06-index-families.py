@@ -343,7 +343,7 @@ Table(elsewhere)
 at = excess.nearest(alike, shown)["target"].groupby(excess.nearest(alike, shown)["engine"]).first()
 recalls = {f"recall_{family_facts.fact_word(name)}": facts.fixed(shares[name, target]) for name, target in at.items()}
 setting = {"n": len(base), "queries": len(rows), "k": k, "draws": draws, "engines": len(made), "shown": f"{shown:g}"}
-facts.record("families", out=out, **setting, **recalls, not_made=facts.count(len(not_made)))
+facts.record("families", out=out, **setting, **recalls, not_made=facts.count(len(not_made)), builds=index_seeds)
 
 # %% tags=["nbval-ignore-output"]
 facts.record(
@@ -361,7 +361,7 @@ facts.record("families", out=out, **{f"ranked_{name}": value for name, value in 
 # %% tags=["nbval-ignore-output"]
 facts.record(
     "families", out=out, **family_facts.rank_facts(ranks, followed), **family_facts.query_facts(who, followed),
-    **family_facts.graph_facts(graph_table, followed), **family_facts.work_facts(work),
+    **family_facts.graph_facts(graph_table, followed), **family_facts.work_facts(work), **family_facts.elsewhere_facts(others, alike, shown),
 )  # fmt: skip
 
 # %% [markdown]

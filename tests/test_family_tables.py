@@ -5,14 +5,26 @@ import pandas as pd
 import pytest
 
 from neighborhood_drift.exact import exact_neighbors
-from neighborhood_drift.excess import MEASURES, nearest
+from neighborhood_drift.excess import MEASURES, excesses, measure, nearest, queries_that_lose
 from neighborhood_drift.families import build_all, find_efforts
 from neighborhood_drift.family_costs import agreement, costs, equal_work, with_front
-from neighborhood_drift.family_facts import excess_facts, spread_facts, verdict_facts
-from neighborhood_drift.family_tables import efforts_shown, excess_shown, verdict_counts
+from neighborhood_drift.family_facts import (
+    elsewhere_facts,
+    excess_facts,
+    explained_facts,
+    graph_facts,
+    query_facts,
+    rank_facts,
+    spread_facts,
+    verdict_facts,
+    work_facts,
+)
+from neighborhood_drift.family_tables import efforts_shown, elsewhere, excess_shown, over_builds, verdict_counts
 from neighborhood_drift.figures import families as draw
 from neighborhood_drift.indexes import ENGINES
 from neighborhood_drift.kinds import FAMILIES, KINDS, kind
+from neighborhood_drift.knn_graph import graph_table
+from neighborhood_drift.losses import by_rank
 from neighborhood_drift.neighbors import Neighbors
 
 K = 5
@@ -92,7 +104,7 @@ def test_facts_name_every_engine_measured_or_not():
     table = table_of(["faiss-hnsw", "hnswlib"], targets=(0.9, 0.95))
     found = excess_facts(nearest(table, 0.9), ["faiss-hnsw", "annoy", "faiss-ivf@nlist=256"])
     assert (found["barycenter_default"], found["barycenter_default_interval"]) == ("+1.00", "+0.90 to +1.10")
-    assert found["lid_annoy"] == found["mean_distance_faiss_ivf_nlist256_relative"] == "not available"
+    assert found["lid_annoy"] == found["mean_distance_ivf_nlist256_relative"] == "not available"
     counts = verdict_facts(table)
     assert (counts["settings"], counts["lid_more"], counts["lid_as_much"]) == ("4", "4", "no")
     assert verdict_counts(table)["more"].tolist() == [4, 4, 4, 4]
@@ -109,6 +121,57 @@ def test_the_place_of_an_engine_counts_from_the_largest():
 def test_excesses_are_shown_with_intervals():
     shown = excess_shown(table_of(["hnswlib"]), pd.Series({("hnswlib", 0.9): 0.901}))
     assert shown["recall"].tolist() == ["0.901"] and shown["barycenter (%)"].tolist() == ["+1.00 (+0.90 to +1.10)"]
+
+
+def test_what_ranks_leave_is_set_against_the_excess():
+    alike, left = (
+        table_of(["hnswlib", "annoy", "faiss-flat"]),
+        table_of(["hnswlib", "annoy", "faiss-flat"], excess=0.002),
+    )
+    found = explained_facts(alike, left)
+    assert (found["lid_explained"], found["lid_explained_low"]) == ("80 %", "80 %")
+
+
+def test_other_data_are_shown_and_signs_counted(base, exact):
+    lost = Neighbors(np.delete(exact.ids, [3, K], axis=1)[:, :K], np.delete(exact.distances, [3, K], axis=1)[:, :K])
+    there = measure({("hnswlib", 0.9): lost}, base, np.arange(300), exact, progress=False, draws=2)
+    here = excesses(there, resamples=20)
+    shown = elsewhere([("other", there)], resamples=20)
+    assert shown["beside"].tolist() == ["any rank alike", "by rank"] and shown["recall"].tolist() == ["0.800"] * 2
+    assert elsewhere([]).empty
+    assert elsewhere_facts([("other", there)], here, 0.9) == {"elsewhere": "other", "elsewhere_same": "4 of 4"}
+    turned = here.assign(excess=-here["excess"])
+    assert elsewhere_facts([("other", there)], turned, 0.9)["elsewhere_same"] == "0 of 4"
+    assert elsewhere_facts([], here, 0.9)["elsewhere"] == "none"
+
+
+def test_builds_have_an_interval_where_there_are_several():
+    one = table_of(["hnswlib"])
+    assert over_builds(one)["LID"].tolist() == ["+0.01"]
+    several = over_builds(pd.concat([one, one.assign(excess=0.03)]))
+    assert several["builds"].tolist() == [2] and several["LID"].iloc[0].startswith("+0.02 (")
+
+
+def test_facts_of_ranks_queries_graphs_and_work(base, exact):
+    lost = Neighbors(exact.ids[:, 1 : K + 1], exact.distances[:, 1 : K + 1])
+    ranks = by_rank(exact, lost, bins=5, resamples=20).assign(engine="hnswlib")
+    found = rank_facts(ranks, ["hnswlib", "annoy"])
+    assert (found["first_ranks_hnswlib"], found["last_ranks_hnswlib"], found["falling"]) == (
+        "0.0 %",
+        "100.0 %",
+        "0 of 1",
+    )
+    assert found["last_ranks_annoy"] == "not available"
+    table = measure({("hnswlib", 0.9): lost}, base, np.arange(300), exact, progress=False, draws=1)
+    who = query_facts(queries_that_lose(table, K, draws=20), ["hnswlib", "annoy"])
+    assert who["worst_tenth_hnswlib"] == "10 %" and who["others_annoy"] == "not available"
+    graphs = graph_facts(
+        graph_table(exact.first(K), {"hnswlib": lost}, {"hnswlib": [exact.first(K)]}), ["hnswlib", "annoy"]
+    )
+    assert graphs["hubness_hnswlib_chance"] == f"{graphs['hubness_exact']} to {graphs['hubness_exact']}"
+    assert graphs["components_annoy"] == "not available"
+    work = pd.DataFrame({"engine": ["hnswlib"] * 2, "budget": [100.0, 200.0], "recall": [0.5, 0.75]})
+    assert work_facts(work) == {"work_budget": "200", "work_recall_hnswlib": "0.750"}
 
 
 def test_figures_show_the_numbers_of_their_tables(searched):

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 
 from . import facts
+from .excess import excesses
 from .family_tables import GRAPH, MEASURED, between, signed
 from .kinds import kind, label, named
-from .summaries import ABSENT, word
+from .names import word
+from .summaries import ABSENT
 
 
 def fact_word(name: str) -> str:
@@ -150,3 +152,25 @@ def work_facts(work: pd.DataFrame) -> dict[str, str]:
     for row in work[work["budget"] == budget].itertuples():
         given[f"work_recall_{fact_word(row.engine)}"] = facts.fixed(row.recall)
     return given
+
+
+def elsewhere_facts(measured, here: pd.DataFrame, target: float) -> dict[str, str]:
+    """Facts of other data: ``elsewhere``, their names, and ``elsewhere_same``, how many excesses have their sign here.
+
+    Parameters
+    ----------
+    measured : list of (str, DataFrame)
+        Name of the data and the table of `excess.measure` there.
+    here : DataFrame
+        Of `excess.excesses` beside losses of every rank alike, on the main data.
+    target : float
+        Recall at which the other data were measured, and whose row is taken here.
+    """
+    sign = here[here["target"] == target].set_index(["engine", "metric"])["excess"]
+    same = []
+    for _, table in measured:
+        there = excesses(table, resamples=2).set_index(["engine", "metric"])["excess"]
+        shared = there.index.intersection(sign.index)
+        same += [np.sign(there[key]) == np.sign(sign[key]) for key in shared]
+    names = ", ".join(name for name, _ in measured)
+    return {"elsewhere": names or "none", "elsewhere_same": f"{sum(same)} of {len(same)}" if same else ABSENT}

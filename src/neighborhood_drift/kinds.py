@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import summaries
+from . import names
 from .checks import InputError
 
 # One row a kind of index, and its title; `FAMILIES` says which engine is of which kind.
@@ -55,7 +55,7 @@ def label(name: str) -> str:
     ('FAISS, default, M=8', 'mine')
     """
     engine, _, params = name.partition("@")
-    return ", ".join([summaries.label(engine), *params.split(",")] if params else [summaries.label(engine)])
+    return ", ".join([names.label(engine), *params.split(",")] if params else [names.label(engine)])
 
 
 def kind(name: str) -> str:
