@@ -198,3 +198,15 @@ def test_a_search_that_loses_nothing_has_facts_all_the_same():
     assert named["missed_hnswlib"] == "no" and named["too_far_hnswlib"] == "not available"
     assert named["at_twice_hnswlib"] == named["best_in_hnswlib"] == "not available"
     assert len(draw.classes(one.shares, one.missed).axes) == 2
+
+
+def test_other_data_with_and_without_losses():
+    sparse = load_sample("cifar10-resnet18", points=300, queries=100)
+    table = why.on_other_data([sparse], 20, 5, M=4, ef_construction=20)
+    row = table.iloc[0]
+    assert (row["points"], row["queries"], row["data"]) == (300, 100, "cifar10-resnet18")
+    assert 0 < row["lost"] < 0.5 and 0.5 < row["auc"] < 1
+    assert row[["too_far", "missed_links", "cut_off"]].sum() == pytest.approx(1)
+    assert cause_facts.other_facts(table)["cifar10_resnet18_auc"] == f"{row['auc']:.2f}"
+    complete = cause_facts.other_table(why.on_other_data([sparse], 5, 300, M=16, ef_construction=100))
+    assert complete.loc[0, "AUC"] == "not available" and complete.loc[0, "lost"] == "0.00 %"

@@ -155,11 +155,15 @@ def other_table(table: pd.DataFrame) -> pd.DataFrame:
         shares = {"lost": row.lost, "too far": row.too_far, "missed": row.missed_links, "cut off": row.cut_off}
         shares |= {"found at twice": row.found_at_twice}
         shares |= {"lost, low in-degree": row.low_in_degree, "lost, high": row.high_in_degree}
-        auc = f"{facts.fixed(row.auc, 2)} ({facts.interval(row.auc_low, row.auc_high, 2)})"
-        drifted = f"{facts.fixed(row.lid_correlation, 2)} ({facts.interval(row.lid_low, row.lid_high, 2)})"
+        auc = _with_interval(row.auc, row.auc_low, row.auc_high)
+        drifted = _with_interval(row.lid_correlation, row.lid_low, row.lid_high)
         shown = {name: facts.percent(share, 2 if "lost" in name else 0) for name, share in shares.items()}
         rows.append({"data": row.data, "points": row.points, **shown, "AUC": auc, "correlation with LID": drifted})
     return pd.DataFrame(rows)
+
+
+def _with_interval(value, low, high) -> str:
+    return facts.fixed(value, 2) + (f" ({facts.interval(low, high, 2)})" if np.isfinite(value) else "")
 
 
 def agreement_facts(table: pd.DataFrame) -> dict[str, str]:
