@@ -16,16 +16,14 @@ from ..checks import METRICS, InputError, one_of, whole_number
 from ..datasets import is_data_folder
 from .project import Project, read_notebook
 
-NEIGHBORHOODS = ("k", "ks", "ks_growing", "ks_shown", "seed_ks", "few_ks")
+NEIGHBORHOODS = ("k", "ks", "ks_growing", "ks_shown", "seed_ks", "few_ks", "k_graph", "part_k")
 # Parameters with a lowest value, which each item of a list has to reach as well.
 LOWEST = {
-    **dict.fromkeys(
-        ("points", "queries", "seed", "timed_queries", "seed_queries", "effort_queries", "other_queries"), 0
-    ),
+    **dict.fromkeys(("points", "queries", "seed", "timed_queries", "seed_queries", "effort_queries"), 0),
+    **dict.fromkeys(("other_queries", "also_queries", "compared_queries", "cause_queries", "sample_points"), 0),
     **dict.fromkeys((*NEIGHBORHOODS, "ef", "efs", "fit_on", "ef_construction", "ef_constructions", "efforts"), 1),
-    **dict.fromkeys(("threads", "repeats", "resamples", "pairs", "index_seeds"), 1),
-    "sample_points": 0,
-    **dict.fromkeys(("task_seeds", "map_seeds", "pq_bits"), 1),
+    **dict.fromkeys(("threads", "repeats", "resamples", "pairs", "index_seeds", "tuning_queries", "draws"), 1),
+    **dict.fromkeys(("orders", "level_seeds", "build_threads", "task_seeds", "map_seeds", "pq_bits"), 1),
     **dict.fromkeys(("M", "Ms"), 2),
 }
 MAY_BE_EMPTY = ("also",)
