@@ -172,13 +172,13 @@ def test_searches_side_by_side_and_their_figures(lossy):
     labels = np.arange(400) % 3
     found = hnswlib.search(base[rows], 20, ef=15, exclude_self=rows)
     pairs = why.trait_pairs(found, exact, rows, hnswlib.graph().in_degree(), labels)
-    assert why.told(pairs) == list(why.TRAITS)
+    assert why.told(pairs) == list(causes.TRAITS)
     assert why.told(why.trait_pairs(found, exact, rows, hnswlib.graph().in_degree())) == [
-        trait for trait in why.TRAITS if "label" not in trait
+        trait for trait in causes.TRAITS if "label" not in trait
     ]
     assert (pairs["same_label"] == (pairs["query"] % 3 == pairs["point"] % 3)).all()
     rates, model = causes.rates(pairs, why.told(pairs)), odds.fit(pairs, why.told(pairs), logs=why.LOGS)
-    assert cause_facts.ends(rates).loc[0, "trait"] == "in degree"
+    assert cause_facts.ends(rates).loc[0, "trait"] == "in-degree of the neighbor"
     named = cause_facts.trace_facts(one) | cause_facts.trait_facts(rates, model)
     assert named["same"] == "100.0 %" and all(isinstance(value, str) for value in named.values())
     bars = draw.classes(one.shares, one.missed).axes[0].patches

@@ -24,7 +24,7 @@ def ends(rates: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for trait, groups in rates.groupby("trait", sort=False):
-        row = {"trait": trait.replace("_", " ")}
+        row = {"trait": causes.TRAITS.get(trait, trait)}
         for name, group in (("lowest", groups.iloc[0]), ("highest", groups.iloc[-1])):
             row[f"lost in the {name} group"] = facts.percent(group["rate"], 2)
             row[f"95 %, {name}"] = facts.interval(100 * group["low"], 100 * group["high"], 2)
@@ -60,7 +60,7 @@ def trait_facts(rates: pd.DataFrame, model: odds.Odds) -> dict[str, str]:
     named = {"auc": facts.fixed(model.auc, 2), "auc_interval": auc}
     named |= {"model_train_lost": facts.count(model.train_lost), "model_test_lost": facts.count(model.test_lost)}
     by_trait = model.traits.set_index("trait")
-    for trait in why.TRAITS:
+    for trait in causes.TRAITS:
         groups = rates[rates["trait"] == trait]
         for name, place in (("lowest", 0), ("highest", -1)):
             group = groups.iloc[place] if len(groups) else None
@@ -73,8 +73,8 @@ def trait_facts(rates: pd.DataFrame, model: odds.Odds) -> dict[str, str]:
             named[f"{column}_{trait}"] = facts.fixed(value, 2)
     known = by_trait.dropna()
     strongest = known["coefficient"].abs().sort_values(ascending=False).index if len(known) else []
-    named["strongest"] = strongest[0].replace("_", " ") if len(strongest) else absent
-    named["best_alone"] = known["auc"].idxmax().replace("_", " ") if len(known) else absent
+    named["strongest"] = causes.TRAITS[strongest[0]] if len(strongest) else absent
+    named["best_alone"] = causes.TRAITS[known["auc"].idxmax()] if len(known) else absent
     return named
 
 

@@ -16,6 +16,18 @@ from .trace import Trace
 CUT_OFF, TOO_FAR, MISSED = "cut off", "in-neighbors too far", "in-neighbors missed"
 CAUSES = (CUT_OFF, TOO_FAR, MISSED)
 
+# Traits of a neighbor or its query by their columns in `pairs`, and their names for readers.
+TRAITS = {
+    "in_degree": "in-degree of the neighbor",
+    "rank": "rank of the neighbor",
+    "k_occurrence": "k-occurrence of the neighbor",
+    "point_lid": "LID at the neighbor",
+    "query_lid": "LID at the query",
+    "label_frequency": "label frequency of the neighbor",
+    "same_label": "same label as the query",
+    "inserted": "insertion time of the neighbor",
+}
+
 
 def missed(graph: Graph, distances, traces: list[Trace], exact: Neighbors, rows) -> pd.DataFrame:
     """Say of each true neighbor that a search did not return why it was not visited.

@@ -15,10 +15,7 @@ from .metrics import overlap
 from .neighbors import Neighbors
 from .trace import distance_rows, same_answers, trace, undecided
 
-# Traits of a neighbor or its query, as columns of `trait_pairs`; the counts with a long tail enter the model as logs.
-TRAITS = (
-    "in_degree", "rank", "k_occurrence", "point_lid", "query_lid", "label_frequency", "same_label", "inserted",
-)  # fmt: skip
+# Traits with a long tail, which enter the model as logarithms.
 LOGS = ("in_degree", "rank", "k_occurrence", "label_frequency")
 
 
@@ -86,7 +83,7 @@ def _mean(values) -> float:
 
 
 def trait_pairs(found: Neighbors, exact_all: Neighbors, rows, in_degree, labels=None) -> pd.DataFrame:
-    """Pairs of a query and a true neighbor with all traits that can be told: `causes.pairs` with columns of `TRAITS`.
+    """Pairs of a query and a true neighbor, with the traits of `causes.TRAITS` that can be told, as `causes.pairs`.
 
     Parameters
     ----------
@@ -123,8 +120,8 @@ def trait_pairs(found: Neighbors, exact_all: Neighbors, rows, in_degree, labels=
 
 
 def told(pairs: pd.DataFrame) -> list[str]:
-    """Traits among the columns of a table of pairs, in the order of `TRAITS`."""
-    return [trait for trait in TRAITS if trait in pairs]
+    """Traits among the columns of a table of pairs, in the order of `causes.TRAITS`."""
+    return [trait for trait in causes.TRAITS if trait in pairs]
 
 
 def agreement(overlaps: dict[str, np.ndarray], seed: int = 0) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ..causes import TRAITS
 from ..summaries import label
 from . import style
 
@@ -17,17 +18,6 @@ LOOKS = {
     "cut off": (style.BLACK, ""),
     "in-neighbors missed": (style.ORANGE, "//"),
     "in-neighbors too far": (style.SKY, ""),
-}
-# Traits as readers meet them: axis label.
-NAMES = {
-    "in_degree": "in-degree of the neighbor",
-    "rank": "rank of the neighbor",
-    "k_occurrence": "k-occurrence of the neighbor",
-    "point_lid": "LID at the neighbor",
-    "query_lid": "LID at the query",
-    "label_frequency": "label frequency of the neighbor",
-    "same_label": "same label as the query",
-    "inserted": "insertion time of the neighbor",
 }
 
 
@@ -85,7 +75,7 @@ def rates(table: pd.DataFrame) -> Figure:
         ends = rows.iloc[[0, -1]]
         limits = (ends["least"].iloc[0], ends["most"].iloc[1])
         panel.set_xticks(ends["group"], [f"{value:,.0f}" if value >= 100 else f"{value:.3g}" for value in limits])
-        panel.set_title(re.sub(" (of|at|as) ", r"\n\1 ", NAMES.get(trait, trait)), fontsize=9)
+        panel.set_title(re.sub(" (of|at|as) ", r"\n\1 ", TRAITS.get(trait, trait)), fontsize=9)
         style.percent(panel.yaxis)
     axes[0, 0].set_ylim(0, 1.05 * max(table["high"].max(), 1e-4))
     for panel in axes.flat[len(traits) :]:
@@ -113,7 +103,7 @@ def odds(traits: pd.DataFrame) -> Figure:
         Of `odds.with_all`: trait, coefficient, auc, low, high; the row "all" has no coefficient.
     """
     figure, (left, right) = style.new(1, 2, size=(6.4, 3.2), sharey=True)
-    names = [NAMES.get(trait, "all together") for trait in traits["trait"]]
+    names = [TRAITS.get(trait, "all together") for trait in traits["trait"]]
     _forest(left, names, traits["auc"], traits["low"], traits["high"])
     left.axvline(0.5, color=style.BLACK, linewidth=0.9)
     left.set(xlabel="AUC, held-out queries")
