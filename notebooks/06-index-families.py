@@ -156,7 +156,7 @@ both = pd.concat([alike.assign(null="alike"), by_rank.assign(null="by_rank")], i
 
 # %%
 #| label: fig-families-excess
-#| fig-cap: "Deformation of neighborhoods beyond that of random losses, by engine (in brackets its recall): circles, beside losses at any rank alike; diamonds, beside losses with the engine's own ranks. Lines: 95 % intervals over queries, paired."
+#| fig-cap: "Deformation of neighborhoods beyond that of random losses, by engine (in brackets its recall): circles, beside losses at any rank alike; diamonds, beside losses with the engine's own ranks. Lines: 95 % intervals over queries, paired. Axes are linear up to the first tick on either side, then logarithmic."
 #| fig-alt: "Four panels of dots with intervals, an engine a row, for mean distance, k-th distance, barycenter and LID."
 draw.excess(excess.nearest(both, shown), excess.nearest(shares.reset_index(), shown).set_index("engine")["overlap"])
 

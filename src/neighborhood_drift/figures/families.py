@@ -58,12 +58,13 @@ def excess(table: pd.DataFrame, recall: pd.Series) -> Figure:
                 )  # fmt: skip
         panel.axvline(0, color=style.BLACK, linewidth=0.9)
         panel.set_title(title)
-        names = [fill(f"{label(name)} ({recall[name]:.3f})", 24) for name in engines]
+        names = [fill(f"{label(name)} ({recall[name]:.3f})", 28) for name in engines]
         panel.set_yticks(range(len(engines)), names, fontsize=7.5)
         panel.grid(axis="y", visible=False)
         _symlog(panel.xaxis, factor * table.loc[table["metric"] == metric, "excess"].abs().max())
     axes[0, 0].invert_yaxis()
-    figure.supxlabel("measured minus null model (linear to the first tick, then logarithmic)", fontsize=9)
+    for panel in axes[1]:
+        panel.set_xlabel("measured \u2212 null model")
     marks = [
         axes[0, 0].plot([], [], marker, color=style.GREY, mfc=face or style.GREY, label=text)[0]
         for marker, face, _, text in NULL_MARKS.values()
@@ -77,8 +78,10 @@ def _symlog(axis, largest: float) -> None:
     if not largest > 0:
         return
     step = 10.0 ** np.floor(np.log10(largest / 3))
+    low, high = (end * 1.25 for end in axis.get_view_interval())
     axis.axes.set_xscale("symlog", linthresh=step)
-    axis.set_ticks([-10 * step, -step, 0, step, 10 * step])
+    axis.set_ticks([tick for tick in (-10 * step, -step, 0, step, 10 * step) if low <= tick <= high])
+    axis.axes.set_xlim(low, high)
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_ticks([], minor=True)
 
