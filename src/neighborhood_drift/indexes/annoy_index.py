@@ -63,7 +63,7 @@ class AnnoyIndex(Index):
             ids[row, : len(near)], values[row, : len(near)] = near, distances
 
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(ask, range(len(queries)), chunksize=64))
+            list(pool.map(ask, range(len(queries))))
         return ids, values, None
 
     def _distances(self, values):

@@ -61,7 +61,7 @@ class UsearchIndex(Index):
         found = self.native.search(np.repeat(queries, 2, axis=0) if asked == 1 else queries, k, threads=threads)
         unused = np.arange(k) >= np.reshape(found.counts, (-1, 1))
         ids = np.where(unused, MISSING, found.keys.astype(np.int64))
-        return ids[:asked], found.distances[:asked], None
+        return ids[:asked], np.where(unused, np.float32(np.inf), found.distances)[:asked], None
 
     def effective_ef(self, k, ef):
         return max(ef, k)
