@@ -74,6 +74,17 @@ def test_the_8_bit_graph_has_no_unbounded_search(points):
         build_index("faiss-hnsw-sq8", points).unbounded()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=needs(name)) for name in ("faiss-ivf", "faiss-ivf-pq", "usearch", "annoy", "scann")],
+)
+def test_another_seed_is_another_index(name, points):
+    """Also where the library has none, and the seed decides the order of insertion."""
+    lowest = [build_index(name, points, seed=seed).search(points, 50, ef=1) for seed in range(3)]
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert (lowest[one].ids != lowest[other].ids).any()
+
+
 @needs("usearch")
 def test_usearch_stores_float32_and_marks_what_it_did_not_find(points):
     index = build_index("usearch", points)
