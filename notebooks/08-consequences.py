@@ -100,7 +100,7 @@ scores = consequences.measure(cases + planted, recalls, task_engines, compared_a
 summary = consequences.summarize(scores)
 noises = consequences.noise(scores, consequences.moved(cases + planted))
 following = consequences.lowest_recall(cases[0], "hnswlib", **build)
-print(f"recall of hnswlib at its lowest effort: {following:.2f}")
+print(f"recall of hnswlib at its lowest effort: at least {int(100 * following) / 100:.2f}")
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl-tasks
@@ -130,7 +130,7 @@ Table(consequences.cluster_table(cases), digits={"clusters": 1, "share in none":
 draw.deviations(summary)
 
 # %% [markdown]
-# Some lines leave the stripe upward. A higher calibration error is worse, but a higher dimension is only wrong, and a score of the truth can rise with lost neighbors: a list that reaches farther
+# Up is not always better. A higher calibration error is worse, a higher dimension is only wrong, and a score of the truth can rise with lost neighbors: a list that reaches farther
 # out is a smoother one, as a larger $k$ is. With replacement the list of $k$ reaches as far as an exact list of $k$ over recall would. That is why the two null models differ where
 # distances matter: an empty slot shortens the list and leaves its reach nearly as it was.
 #
@@ -138,7 +138,8 @@ draw.deviations(summary)
 #
 # From these lines: the recall from which on the mean deviation stays within one percent. In brackets, the same from the ends of the interval: below the lower number the whole
 # interval is outside, from the upper one on the whole interval is inside. The upper number is therefore the recall at which a user can be sure, and it is high where few samples leave the deviation uncertain. "At
-# most" marks lists that stay within one percent down to the lowest recall measured; "not available", tasks without labels.
+# most" marks lists that stay within one percent down to the lowest recall measured, "not reached" an engine that is outside even at its highest, "beyond" an interval that is; "not available", tasks
+# without labels.
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl-needed
@@ -233,18 +234,18 @@ print("not at hand:", ", ".join(absent(also, data_dir)) or "none")
 # %% tags=["nbval-ignore-output"]
 facts.record(
     "consequences", out=out, data=sample.name, n=len(sample.base), samples=len(cases), sample_points=len(cases[0].base), k=cases[0].k,
-    following=facts.fixed(following, 2), recall_lowest=facts.fixed(min(recalls), 2), compared_at=facts.fixed(compared_at, 2), **consequences.fact_values(need, noises, task_engines),
+    following=facts.fixed(int(100 * following) / 100, 2), recall_lowest=facts.fixed(min(recalls), 2), compared_at=facts.fixed(compared_at, 2), **consequences.fact_values(need, noises, task_engines),
     **consequences.against_facts(by_number, by_ranks, task_engines), **consequences.map_facts(maps), **consequences.cluster_facts(cases),
 )  # fmt: skip
 
 # %% [markdown]
 # ## Answer
 #
-# How much recall a task needs depends on what it takes from a list, and on which neighbors the list lacks. Under random loss the first table of needed recall orders the tasks: votes and rank orders use
-# neighbors that are interchangeable, and a lost one is replaced by another of much the same kind; estimates that use distances as numbers, and clusters that hang on single links, lose something
-# with each. But an index does not lose at random. It tends to miss the far end of a list first, which spares whatever reads the first neighbors and hits what reads the last distance; the tables of imitated lists
-# tell, task by task, whether that is all of the difference.
+# How much recall a task needs depends on the task, and on which neighbors its lists lack. Under random loss the first table of needed recall orders the tasks, with brackets that say how well each number is
+# known. Against a task's own noise the second is the one to read: where the noise exceeds one percent, no index can be told from exact search by that task in one sample, whatever its recall. For a map the noise is the
+# seed of the layout itself.
 #
-# So one number of recall does not say whether a list is good enough. What it says depends on the task's noise as well: where that exceeds one percent, no index could be told from exact search by that task in one
-# sample, and the second table of needed recall is the one to read. For a map the noise is the seed of the layout itself. A user who knows the task can read the recall it needs from these tables, with the upper
-# end of its interval for safety; one who does not should ask for the highest of them.
+# But an index does not lose at random. A search whose effort stays at efSearch misses the far end of a list first (`05-search-effort`), which spares what reads the first neighbors and hits what reads the last
+# distance; so one recall is worth more to some tasks, and less to others, than under random loss. The two tables of imitated lists say, task by task, whether that is so and whether it is all: where a cell is told apart in the
+# first and not in the second, the ranks are what sets the engine apart. One number of recall does not say whether a list is good enough. A user who knows the task and the engine can read it here, with the upper
+# end of the interval for safety; one who does not should ask for the highest.

@@ -219,8 +219,9 @@ def test_needed_recall_lies_where_the_line_crosses():
     assert needs([0.5, 0.9], [-0.04, 0.0])["needed"] == pytest.approx(0.8)
     # a later excursion counts, whatever lies before it
     assert needs([0.5, 0.8, 0.9], [0.0, 0.05, 0.0])["needed"] == pytest.approx(0.88)
-    # beyond the last measured recall the line runs to 0 at exact lists
-    assert needs([0.5, 0.9], [0.08, 0.02])["needed"] == pytest.approx(0.95)
+    # an engine that was never good enough is not said to have been
+    assert needs([0.5, 0.9], [0.08, 0.02])["needed"] == np.inf
+    assert "not reached" in set(consequences.needed_table(compare.needed(summary_of([0.5], [0.08])))["a"])
 
 
 def test_needed_recall_without_an_excursion_is_the_lowest_measured():

@@ -68,7 +68,7 @@ def noise(scores: pd.DataFrame, moved: pd.DataFrame) -> pd.DataFrame:
 def needed(summary: pd.DataFrame, tolerance=TOLERANCE) -> pd.DataFrame:
     """Recall from which on a task stays within a tolerance of exact lists.
 
-    Between measured recalls deviations are interpolated linearly; at recall 1 the deviation is 0.
+    Between measured recalls deviations are interpolated linearly.
 
     Parameters
     ----------
@@ -81,7 +81,8 @@ def needed(summary: pd.DataFrame, tolerance=TOLERANCE) -> pd.DataFrame:
     DataFrame
         One row a task and lists: task, lists, needed (from the mean), low, high (from the ends of its interval: at
         ``high`` the whole interval is within the tolerance, below ``low`` none of it), lowest (the lowest recall
-        measured; values equal to it mean "this, or less"). nan where an end is not known.
+        measured; values equal to it mean "this, or less"). inf where the highest recall measured is not within the
+        tolerance, nan where an end is not known.
 
     Examples
     --------
@@ -106,14 +107,16 @@ def needed(summary: pd.DataFrame, tolerance=TOLERANCE) -> pd.DataFrame:
 
 
 def _from(recall, values, allowed: float) -> float:
-    """Smallest recall from which on the values stay at or below ``allowed``."""
-    recall, values = np.append(recall, 1.0), np.append(values, 0.0)
+    """Smallest recall from which on the values stay at or below ``allowed``; inf if the last does not."""
+    recall, values = np.asarray(recall), np.asarray(values)
     if np.isnan(values).any() or not np.isfinite(allowed):
         return np.nan
     above = np.flatnonzero(values > allowed)
     if not len(above):
         return float(recall[0])
     last = above[-1]
+    if last == len(values) - 1:
+        return np.inf
     return float(np.interp(-allowed, -values[last : last + 2], recall[last : last + 2]))
 
 

@@ -210,9 +210,12 @@ def _by_task(columns: dict[str, dict]) -> pd.DataFrame:
 def _cell(row: dict) -> str:
     if np.isnan(row["needed"]):
         return ABSENT
+    if np.isinf(row["needed"]):
+        return "not reached"
     least = "at most " if row["needed"] == row["lowest"] else ""
     known = not (np.isnan(row["high"]) or row["high"] == row["lowest"])
-    return least + facts.fixed(row["needed"]) + (f" ({facts.interval(row['low'], row['high'])})" if known else "")
+    high = "beyond" if np.isinf(row["high"]) else facts.fixed(row["high"])
+    return least + facts.fixed(row["needed"]) + (f" ({facts.fixed(row['low'])} to {high})" if known else "")
 
 
 def _difference(row) -> str | None:
