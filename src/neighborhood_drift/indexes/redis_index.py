@@ -42,12 +42,14 @@ class RedisIndex(Index):
     """A vector set (VADD, VSIM): HNSW with a queue of max(EF, k) points, vectors normalised by the server.
 
     The queue of points still to expand holds 256 and drops the farthest, whatever EF is (``HNSW_MAX_CANDIDATES`` in
-    Redis's hnsw.c), so effort beyond that adds less than in other libraries.
+    Redis's hnsw.c): a search at a higher EF can end before one of other libraries would.
+
     Vector sets know the cosine only, and quantize to 8 bits unless told not to: ``bits`` is 0 (NOQUANT, float32),
     8 or 1. Scores are (1 + cos) / 2. A set is a key of its own, deleted with the index or by `close` (a process that
-    is killed leaves it: ``neighborhood-drift:*``); in a file it is what the server dumps. The levels of its points are drawn by the server's generator, which has no seed, so no two builds
-    are one graph; ``seed`` decides the order of insertion as in `UsearchIndex`. Points are added one after another
-    (without CAS), and searches run in the server's threads. Times include the connection's.
+    is killed leaves it: ``neighborhood-drift:*``); in a file it is what the server dumps. The levels of its points are
+    drawn by the server's generator, which has no seed, so no two builds are one graph; ``seed`` decides the order of
+    insertion as in `UsearchIndex`. Points are added one after another (without CAS), and searches run in the server's
+    threads. Times include the connection's.
     """
 
     engine = kept_as = package = "redis"
