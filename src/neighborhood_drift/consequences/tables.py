@@ -102,7 +102,8 @@ def fact_values(need: pd.DataFrame, noises: pd.DataFrame, engines) -> dict:
     -------
     dict
         ``needed_<task>``, ``exact_<task>`` and ``noise_<task>``, under random loss; ``needed_<task>_<engine>``;
-        ``least`` and ``most`` with ``_task``, the extremes under random loss; ``tasks``, and ``noisy`` of them with a
+        ``most`` and ``most_task``, the highest need under random loss; ``insensitive``, the tasks that stay within one
+        percent down to the lowest recall; ``tasks``, and ``noisy`` of them with a
         noise above one percent.
     """
     random = need[need["lists"] == RANDOM].set_index("task")
@@ -116,9 +117,10 @@ def fact_values(need: pd.DataFrame, noises: pd.DataFrame, engines) -> dict:
         values[f"exact_{name}"] = facts.fixed(at.loc[name, "exact"])
         values[f"noise_{name}"] = facts.percent(at.loc[name, "noise"])
     known = random["needed"].dropna().sort_values()
-    for end, place in (("least", 0), ("most", -1)):
-        values[end] = facts.fixed(known.iloc[place]) if len(known) else ABSENT
-        values[f"{end}_task"] = TASKS[known.index[place]].label if len(known) else ABSENT
+    values["most"] = facts.fixed(known.iloc[-1]) if len(known) else ABSENT
+    values["most_task"] = TASKS[known.index[-1]].label if len(known) else ABSENT
+    low = [TASKS[name].label for name in random.index[random["needed"] == random["lowest"]]]
+    values["insensitive"] = ", ".join(low) or "none of them"
     return values | {"tasks": int(at["exact"].notna().sum()), "noisy": facts.count((at["noise"] > TOLERANCE).sum())}
 
 
