@@ -12,18 +12,22 @@ from .kinds import kind, label, named
 from .names import word
 from .summaries import ABSENT
 
+# The engines whose numbers the paper cites: named in every run, measured or not.
+CITED = ("faiss-hnsw", "hnswlib", "faiss-ivf", "faiss-ivf@nlist=256", "scann", "annoy")
+CITED += ("faiss-ivf-pq@subquantizers=512,bits=5",)
+
 
 def fact_word(name: str) -> str:
     """Word of an engine and its build parameters in the names of facts.
 
     >>> fact_word("faiss-ivf@nlist=256")
-    'faiss_ivf_nlist256'
+    'ivf_nlist256'
     """
     engine, params = named(name)
     return "_".join([word(engine), *(f"{key}{value}" for key, value in params.items())])
 
 
-def excess_facts(table: pd.DataFrame, engines) -> dict[str, str]:
+def excess_facts(table: pd.DataFrame, engines=CITED) -> dict[str, str]:
     """Facts of the excess: ``<measure>_<engine>``, with ``_interval``, ``_verdict`` and ``_relative``.
 
     Parameters
@@ -43,6 +47,28 @@ def excess_facts(table: pd.DataFrame, engines) -> dict[str, str]:
             given[f"{name}_interval"] = ABSENT if missing else between(row, factor, decimals)
             given[f"{name}_verdict"] = ABSENT if missing else row.verdict
             given[f"{name}_relative"] = ABSENT if missing else facts.percent(row.relative, 0)
+    return given
+
+
+def recall_facts(shares: pd.Series, table: pd.DataFrame) -> dict[str, str]:
+    """Facts of the recall at which each engine is cited: ``recall_<engine>``.
+
+    Parameters
+    ----------
+    shares : Series
+        Mean overlap, by engine and target.
+    table : DataFrame
+        Of `excess.nearest`: columns engine and target.
+
+    Examples
+    --------
+    >>> found = recall_facts(pd.Series({("annoy", 0.9): 0.91}), pd.DataFrame({"engine": ["annoy"], "target": [0.9]}))
+    >>> found["recall_annoy"], found["recall_scann"]
+    ('0.910', 'not available')
+    """
+    given = {f"recall_{fact_word(engine)}": ABSENT for engine in CITED}
+    for row in table[["engine", "target"]].drop_duplicates().itertuples():
+        given[f"recall_{fact_word(row.engine)}"] = facts.fixed(shares[row.engine, row.target])
     return given
 
 
@@ -100,7 +126,7 @@ def explained_facts(alike: pd.DataFrame, by_rank: pd.DataFrame) -> dict[str, str
     return given
 
 
-def rank_facts(ranks: pd.DataFrame, engines) -> dict[str, str]:
+def rank_facts(ranks: pd.DataFrame, engines=CITED) -> dict[str, str]:
     """Facts of the losses by rank: ``first_ranks_<engine>`` and ``last_ranks_<engine>``, share returned; ``falling``.
 
     ``falling`` is the number of engines whose last ranks are returned less often than their mean, the interval below
@@ -116,7 +142,7 @@ def rank_facts(ranks: pd.DataFrame, engines) -> dict[str, str]:
     return {**given, "falling": f"{sum(falling)} of {len(falling)}"}
 
 
-def query_facts(table: pd.DataFrame, engines) -> dict[str, str]:
+def query_facts(table: pd.DataFrame, engines=CITED) -> dict[str, str]:
     """Facts of `excess.queries_that_lose`: ``worst_tenth_<engine>``, ``..._chance``, ``lid_correlation_<engine>``,
     ``others_<engine>``."""
     at = table.set_index("engine")
@@ -131,7 +157,7 @@ def query_facts(table: pd.DataFrame, engines) -> dict[str, str]:
     return given
 
 
-def graph_facts(table: pd.DataFrame, engines) -> dict[str, str]:
+def graph_facts(table: pd.DataFrame, engines=CITED) -> dict[str, str]:
     """Facts of the k-NN graphs: ``<name>_<engine>`` and, with ``_chance``, the null model's range."""
     at = table.set_index("engine")
     given = {}
@@ -148,7 +174,8 @@ def graph_facts(table: pd.DataFrame, engines) -> dict[str, str]:
 def work_facts(work: pd.DataFrame) -> dict[str, str]:
     """Facts of `family_costs.equal_work` at its largest budget: ``work_budget``, ``work_recall_<engine>``."""
     budget = work["budget"].max()
-    given = {"work_budget": facts.fixed(budget, 0)}
+    given = {f"work_recall_{fact_word(engine)}": ABSENT for engine in CITED}
+    given["work_budget"] = facts.fixed(budget, 0)
     for row in work[work["budget"] == budget].itertuples():
         given[f"work_recall_{fact_word(row.engine)}"] = facts.fixed(row.recall)
     return given
