@@ -21,7 +21,7 @@
 # `04-drift` and `05-search-effort` show what HNSW does to neighborhoods. Is that a property of HNSW, or of any index that loses as many neighbors? To tell, this notebook brings indexes of
 # other kinds to *the same recall*, and asks what else is different about the lists they return:
 #
-# - **graphs**: HNSW in FAISS [@douze2024], hnswlib and USearch, NSG [@fu2019], PyNNDescent [@dong2011];
+# - **graphs**: HNSW in FAISS [@douze2024], hnswlib and USearch; NSG [@fu2019] and PyNNDescent [@dong2011] where they are named, as they take longest to build or to start;
 # - **cells and trees**: inverted files (IVF) and Annoy's random projection trees, which look at some regions of the space and not at others;
 # - **compressed vectors**: product quantization [@jegou2011], eight-bit scalars, and ScaNN [@guo2020], which compute distances that are not quite right;
 # - and **chance**: exact lists that lost as many neighbors at random, which is what recall alone would do.
@@ -52,7 +52,7 @@ followed = [
     "hnswlib",
     "faiss-ivf",
     "faiss-ivf-pq@subquantizers=512,bits=5",
-]  # in the graph and in the paper
+]  # engines whose k-NN graph is measured
 seed_engines = ["faiss-hnsw", "faiss-ivf"]  # engines built from several seeds
 index_seeds = 3
 also = ["cifar10-resnet18", "fashion-mnist"]  # further data, where at hand
@@ -340,28 +340,28 @@ Table(elsewhere)
 # ## Facts for the paper
 
 # %% tags=["nbval-ignore-output"]
-at = excess.nearest(alike, shown)["target"].groupby(excess.nearest(alike, shown)["engine"]).first()
-recalls = {f"recall_{family_facts.fact_word(name)}": facts.fixed(shares[name, target]) for name, target in at.items()}
 setting = {"n": len(base), "queries": len(rows), "k": k, "draws": draws, "engines": len(made), "shown": f"{shown:g}"}
+recalls = family_facts.recall_facts(shares, excess.nearest(alike, shown))
 facts.record("families", out=out, **setting, **recalls, not_made=facts.count(len(not_made)), builds=index_seeds)
 
 # %% tags=["nbval-ignore-output"]
+beside = excess.nearest(alike, shown)
 facts.record(
-    "families", out=out, **family_facts.excess_facts(excess.nearest(alike, shown), followed),
-    **family_facts.verdict_facts(alike), **family_facts.spread_facts(excess.nearest(alike, shown)),
+    "families", out=out, **family_facts.excess_facts(beside), **family_facts.verdict_facts(alike), **family_facts.spread_facts(beside),
 )  # fmt: skip
 
 # %% tags=["nbval-ignore-output"]
+left = excess.nearest(by_rank, shown)
 ranked = {
-    **family_facts.excess_facts(excess.nearest(by_rank, shown), followed), **family_facts.verdict_facts(by_rank),
-    **family_facts.spread_facts(excess.nearest(by_rank, shown)), **family_facts.explained_facts(alike, by_rank),
+    **family_facts.excess_facts(left), **family_facts.verdict_facts(by_rank),
+    **family_facts.spread_facts(left), **family_facts.explained_facts(alike, by_rank),
 }  # fmt: skip
 facts.record("families", out=out, **{f"ranked_{name}": value for name, value in ranked.items()})
 
 # %% tags=["nbval-ignore-output"]
 facts.record(
-    "families", out=out, **family_facts.rank_facts(ranks, followed), **family_facts.query_facts(who, followed),
-    **family_facts.graph_facts(graph_table, followed), **family_facts.work_facts(work), **family_facts.elsewhere_facts(others, alike, shown),
+    "families", out=out, **family_facts.rank_facts(ranks), **family_facts.query_facts(who), **family_facts.graph_facts(graph_table),
+    **family_facts.work_facts(work), **family_facts.elsewhere_facts(others, alike, shown),
 )  # fmt: skip
 
 # %% [markdown]
