@@ -55,10 +55,10 @@ def count(number: int) -> str:
 def percent(share, decimals: int = 1) -> str:
     """Format a share as a percentage.
 
-    >>> percent(0.1289)
-    '12.9 %'
+    >>> percent(0.1289), percent(-0.64, 0)
+    ('12.9 %', '−64 %')
     """
-    return f"{100 * float(share):.{decimals}f} %" if np.isfinite(float(share)) else "not available"
+    return minus(f"{100 * float(share):.{decimals}f} %") if np.isfinite(float(share)) else "not available"
 
 
 def interval(low, high, decimals: int = 3) -> str:
