@@ -84,8 +84,8 @@ def rank_profile(exact: Neighbors, found: Neighbors) -> np.ndarray:
     Returns
     -------
     (K,) float64
-        Up to rank k the share of all queries that returned it; beyond, the share of those whose list was not yet full at
-        that rank, and where all were the value of the rank before.
+        Up to rank k the share of all queries that returned it; beyond, the share of those whose list was not yet full
+        at that rank, and where all were the value of the rank before.
 
     Examples
     --------
