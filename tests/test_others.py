@@ -88,6 +88,7 @@ def test_idx_comes_back_as_it_was_written(tmp_path, shape):
     assert np.array_equal(idx.read_idx(tmp_path / "a.gz"), array)
     assert np.array_equal(idx.read_idx(tmp_path / "a.gz", 2), array[:2])
     assert np.array_equal(idx.read_idx(tmp_path / "a.gz", 99), array)
+    assert idx.read_idx(tmp_path / "a.gz", 0).shape == (0, *shape[1:])
 
 
 def test_damaged_idx_is_one_sentence(tmp_path):
@@ -97,6 +98,8 @@ def test_damaged_idx_is_one_sentence(tmp_path):
         (b"no gzip at all", "not a whole compressed file"),
         (gzip.compress(b"\0\0"), "not an IDX file of bytes"),
         (gzip.compress(b"\0\0\x0d\x01"), "not an IDX file of bytes"),
+        (gzip.compress(b"\0\0\x08\0"), "not an IDX file of bytes"),
+        (gzip.compress(b"\0\0\x08\x02\0\0\0\x03"), "not an IDX file of bytes"),
         (gzip.compress(bytes([0, 0, 8, 1, 0, 0, 0, 9, 1])), "ends early: 1 of 9 values"),
     ):
         path.write_bytes(content)
@@ -168,6 +171,19 @@ def test_others_are_those_at_hand_in_the_order_of_their_names(fashion, tmp_path)
     assert load_others([]) == [] and absent([]) == []
     with pytest.raises(InputError, match="must be a folder"):
         load_others(names, data_dir=tmp_path / "none")
+
+
+def test_the_main_data_are_no_further_data(tmp_path):
+    vectors = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    for name, values in (("mine", vectors), ("copy", vectors), ("other", vectors + 1)):
+        np.save(tmp_path / f"{name}.npy", values)
+    main = load_sample(tmp_path / "mine.npy", points=12)
+    names = ["mine", "copy", "other"]
+    assert [sample.name for sample in load_others(names, data_dir=tmp_path)] == names
+    assert [sample.name for sample in load_others(names, data_dir=tmp_path, besides=main)] == ["other"]
+    (tmp_path / "deeper").mkdir()
+    np.save(tmp_path / "deeper" / "mine.npy", vectors + 2)
+    assert load_others(["mine"], data_dir=tmp_path / "deeper", besides=main) == []
 
 
 def test_damaged_further_data_are_not_passed_over(fashion):

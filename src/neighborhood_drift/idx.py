@@ -100,10 +100,11 @@ def read_idx(path, most: int | None = None) -> np.ndarray:
     try:
         with gzip.open(path) as stream:
             head = stream.read(4)
-            if len(head) < 4 or head[:3] != b"\0\0\x08":
+            sizes = stream.read(4 * head[3]) if len(head) == 4 else b""
+            if not sizes or head[:3] != b"\0\0\x08" or len(sizes) < 4 * head[3]:
                 raise InputError(f"{path.name} is not an IDX file of bytes.")
-            shape = [int.from_bytes(stream.read(4), "big") for _ in range(head[3])]
-            shape[0] = min(shape[0], most or shape[0])
+            shape = [int.from_bytes(sizes[at : at + 4], "big") for at in range(0, len(sizes), 4)]
+            shape[0] = shape[0] if most is None else min(shape[0], most)
             values = stream.read(math.prod(shape))
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path.name} is not a whole compressed file ({error}).") from error
