@@ -138,7 +138,9 @@ def load_sample(name_or_path, *, points: int = 0, queries: int = 0, seed: int = 
     )
 
 
-def load_others(names, *, data_dir="", points: int = 0, queries: int = 0, seed: int = 0, metric="l2") -> list[Sample]:
+def load_others(
+    names, *, data_dir="", points: int = 0, queries: int = 0, seed: int = 0, metric="l2", besides: Sample | None = None
+) -> list[Sample]:
     """Load further data sets as `load_sample` does, those of ``names`` that are at hand, in the order of ``names``.
 
     Parameters
@@ -150,6 +152,8 @@ def load_others(names, *, data_dir="", points: int = 0, queries: int = 0, seed: 
         Folder of data that are not bundled, such as ``fashion-mnist/``; it is looked into first. Empty: none.
     points, queries, seed, metric
         Of `load_sample`.
+    besides : Sample, optional
+        The main data: what has its name or its checksum is no further data, and is left out.
 
     Returns
     -------
@@ -166,7 +170,8 @@ def load_others(names, *, data_dir="", points: int = 0, queries: int = 0, seed: 
     []
     """
     places = find_others(names, data_dir).values()
-    return [load_sample(place, points=points, queries=queries, seed=seed, metric=metric) for place in places]
+    loaded = [load_sample(place, points=points, queries=queries, seed=seed, metric=metric) for place in places]
+    return [one for one in loaded if besides is None or not _same(one, besides)]
 
 
 def absent(names, data_dir="") -> list[str]:
@@ -207,6 +212,10 @@ def bundled_folder() -> Path:
 def bundled_names() -> list[str]:
     """Names of the bundled data sets."""
     return sorted(file.parent.name for file in bundled_folder().glob(f"*/{PROVENANCE}"))
+
+
+def _same(one: Sample, other: Sample) -> bool:
+    return one.name == other.name or one.checksum == other.checksum
 
 
 def _draw(n: int, size: int, seed) -> np.ndarray:
