@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neighborhood_drift.checks import InputError
+from neighborhood_drift.datasets import load_sample
 from neighborhood_drift.exact import exact_neighbors
-from neighborhood_drift.excess import MEASURES, beside_null, excesses, queries_that_lose
-from neighborhood_drift.losses import by_rank, concentration, matched, rank_profile
+from neighborhood_drift.excess import MEASURES, NULLS, beside_null, excesses, measure, queries_that_lose
+from neighborhood_drift.losses import by_rank, concentration, matched, rank_profile, ranks_lost
 from neighborhood_drift.metrics import overlap
 from neighborhood_drift.neighbors import Neighbors
 from neighborhood_drift.null import lost_at_random
@@ -74,10 +75,10 @@ def test_losing_the_farthest_moves_less_and_losing_the_nearest_more(base, exact)
     np.testing.assert_allclose(found["mean"] - found["null"], found["excess"])
 
 
-def visited_by_rank(exact, chance, seed=0):
+def visited_by_rank(exact, chance, seed=0, k=K):
     """Lists of a search that visits each rank by its own chance, and returns the nearest visited."""
     visited = np.random.default_rng(seed).random(exact.ids.shape) < chance
-    kept = np.sort(np.argsort(~visited, axis=1, kind="stable")[:, :K], axis=1)
+    kept = np.sort(np.argsort(~visited, axis=1, kind="stable")[:, :k], axis=1)
     return Neighbors(np.take_along_axis(exact.ids, kept, axis=1), np.take_along_axis(exact.distances, kept, axis=1))
 
 
@@ -96,6 +97,21 @@ def test_losses_that_follow_the_ranks_alone_leave_nothing_beyond_them(base, exac
     ranked = excesses(table, "by_rank", by=("engine",), resamples=400).set_index("metric")
     assert alike.loc["mean_distance_ratio", "verdict"] == "less" and alike.loc["lid_difference", "verdict"] != "as much"
     assert (ranked["excess"].abs() < 0.25 * alike["excess"].abs()).drop("barycenter_shift").all()
+    assert ranked.loc["barycenter_shift", "verdict"] == "as much"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_ranks_that_differ_from_query_to_query_leave_distances_unexplained_but_not_the_barycenter(seed):
+    sample = load_sample("cifar10-resnet50", points=1000, queries=200)
+    exact = exact_neighbors(sample.base, sample.base[sample.rows], k=100, exclude=sample.rows)
+    # within a query every loss is independent: half of the queries lose their last ranks, the others any
+    steep = np.where(np.arange(100) < 35, 1, 0.35)
+    chance = np.where(np.arange(200)[:, None] % 2 == 0, steep, 0.85)
+    found = visited_by_rank(exact, chance, seed=100 + seed, k=50)
+    table = beside_null(sample.base, sample.rows, exact, found, draws=5, seed=1000 * seed).assign(engine="a")
+    verdicts = excesses(table, "by_rank", by=("engine",), resamples=300).set_index("metric")["verdict"]
+    assert verdicts["mean_distance_ratio"] == "more" and verdicts["lid_difference"] == "less"
+    assert verdicts["barycenter_shift"] == "as much"
 
 
 def test_random_losses_by_rank_keep_number_and_missing_slots(exact):
@@ -113,6 +129,16 @@ def test_what_is_not_measured_is_not_judged(base, exact):
     assert verdicts["lid_difference"] == "not available" and verdicts["mean_distance_ratio"] != "not available"
     with pytest.raises(InputError, match="lacks lid_difference_alike"):
         excesses(table.drop(columns="lid_difference_alike"), by=("engine",))
+
+
+def test_no_lists_give_tables_without_rows(base, exact):
+    table = measure({}, base, np.arange(400), exact, draws=1)
+    assert table.empty and {*MEASURES, "engine", "target", "query", "overlap"} <= set(table)
+    assert set(table) == set(measure({("a", 0.9): exact.first(K)}, base, np.arange(400), exact, draws=1))
+    for null in NULLS:
+        found = excesses(table, null)
+        assert found.empty and {"engine", "target", "metric", "excess", "verdict"} <= set(found)
+    assert "worst_tenth" in queries_that_lose(table, K) and {"away", "engine"} <= set(ranks_lost({}, exact))
 
 
 def test_losses_are_placed_at_their_ranks(exact):

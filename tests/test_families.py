@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neighborhood_drift.checks import InputError
-from neighborhood_drift.families import FINEST, at_recall, at_work, build_all, find_efforts
+from neighborhood_drift.families import FINEST, at_recall, at_work, build_all, distinct, find_efforts
 from neighborhood_drift.kinds import named
 from neighborhood_drift.neighbors import Neighbors
 
@@ -70,6 +70,15 @@ def test_what_was_reached_is_said():
     settings, _ = find_efforts(indexes, BASE, ROWS, EXACT, K, [0.9], progress=False)
     assert settings["reached"].tolist() == ["no", "lowest", "lowest"]
     assert np.isnan(settings["ef"].iloc[2])
+
+
+def test_no_index_gives_tables_without_rows():
+    settings, curve = find_efforts({}, BASE, ROWS, EXACT, K, [0.9], progress=False)
+    full, searched = find_efforts({"stub": Stub()}, BASE, ROWS, EXACT, K, [0.9], progress=False)
+    for empty, other in ((settings, full), (curve, searched)):
+        assert empty.empty and list(empty) == list(other)
+        assert list(empty.select_dtypes(float)) == list(other.select_dtypes(float))
+    assert distinct(settings).empty
 
 
 def test_the_most_effort_within_a_budget_of_distances():

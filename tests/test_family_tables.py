@@ -7,7 +7,7 @@ import pytest
 from neighborhood_drift.exact import exact_neighbors
 from neighborhood_drift.excess import MEASURES, excesses, measure, nearest, queries_that_lose
 from neighborhood_drift.families import build_all, find_efforts
-from neighborhood_drift.family_costs import agreement, costs, equal_work, with_front
+from neighborhood_drift.family_costs import BRUTE, agreement, brute_force, costs, equal_work, with_front
 from neighborhood_drift.family_facts import (
     elsewhere_facts,
     excess_facts,
@@ -24,8 +24,9 @@ from neighborhood_drift.figures import families as draw
 from neighborhood_drift.indexes import ENGINES
 from neighborhood_drift.kinds import FAMILIES, KINDS, kind
 from neighborhood_drift.knn_graph import graph_table
-from neighborhood_drift.losses import by_rank
+from neighborhood_drift.losses import by_rank, ranks_lost
 from neighborhood_drift.neighbors import Neighbors
+from neighborhood_drift.summaries import ABSENT
 
 K = 5
 
@@ -93,6 +94,26 @@ def test_agreement_tells_points_from_order():
     assert table.loc["other", ["other_points", "other_order", "tie_aware"]].tolist() == [0.5, 0.5, 1.0]
 
 
+def test_brute_force_agrees_up_to_rounding_and_says_why_not(base):
+    table, reason = brute_force(base, np.arange(50), K)
+    assert table["engine"].tolist() == list(BRUTE) and reason == ""
+    assert (table["other_points"] < 0.05).all() and (table["tie_aware"] > 0.999).all()
+    zero = base.copy()
+    zero[7] = 0
+    table, reason = brute_force(zero, np.arange(50), K)
+    assert table.empty and "other_points" in table and "zero" in reason
+
+
+def test_tables_of_nothing_have_their_columns():
+    nothing = table_of(["hnswlib"])[:0]
+    settings, curve = find_efforts({}, None, None, Neighbors.sorted([[0]], [[0.0]]), 1, [0.9], progress=False)
+    assert list(efforts_shown(settings)) == ["engine", "knob"]
+    assert excess_shown(nothing, pd.Series(dtype=float)).columns[:2].tolist() == ["engine", "recall"]
+    assert "builds" in over_builds(nothing) and "more" in verdict_counts(nothing) and "seconds" in costs({})
+    for figure in (draw.ranks(ranks_lost({}, None)), draw.work(curve, 10), draw.speed(with_front(curve))):
+        assert figure.axes
+
+
 def test_efforts_are_shown_with_the_recall_they_gave(searched):
     shown = efforts_shown(searched[1]).set_index("engine")
     assert shown.columns.tolist() == ["knob", "recall 0.6", "recall 0.9"]
@@ -108,6 +129,14 @@ def test_facts_name_every_engine_measured_or_not():
     counts = verdict_facts(table)
     assert (counts["settings"], counts["lid_more"], counts["lid_as_much"]) == ("4", "4", "no")
     assert verdict_counts(table)["more"].tolist() == [4, 4, 4, 4]
+    assert counts["engines_compared"] == "2"
+
+
+def test_exhaustive_searches_are_not_among_the_settings_compared():
+    table = table_of(["faiss-hnsw", "faiss-flat", "numpy"], targets=(0.9, 0.95))
+    counts = verdict_facts(table)
+    assert (counts["settings"], counts["engines_compared"], counts["lid_more"]) == ("2", "one", "2")
+    assert verdict_counts(table)["more"].tolist() == [2, 2, 2, 2]
 
 
 def test_the_place_of_an_engine_counts_from_the_largest():
@@ -135,13 +164,20 @@ def test_what_ranks_leave_is_set_against_the_excess():
 def test_other_data_are_shown_and_signs_counted(base, exact):
     lost = Neighbors(np.delete(exact.ids, [3, K], axis=1)[:, :K], np.delete(exact.distances, [3, K], axis=1)[:, :K])
     there = measure({("hnswlib", 0.9): lost}, base, np.arange(300), exact, progress=False, draws=2)
-    here = excesses(there, resamples=20)
+    here = excesses(there, resamples=1000)
+    assert (here["verdict"] == "as much").sum() == 1
     shown = elsewhere([("other", there)], resamples=20)
     assert shown["beside"].tolist() == ["any rank alike", "by rank"] and shown["recall"].tolist() == ["0.800"] * 2
     assert elsewhere([]).empty
-    assert elsewhere_facts([("other", there)], here, 0.9) == {"elsewhere": "other", "elsewhere_same": "4 of 4"}
+    assert elsewhere_facts([("other", there)], here, 0.9) == {"elsewhere": "other", "elsewhere_same": "3 of 3"}
     turned = here.assign(excess=-here["excess"])
-    assert elsewhere_facts([("other", there)], turned, 0.9)["elsewhere_same"] == "0 of 4"
+    assert elsewhere_facts([("other", there)], turned, 0.9)["elsewhere_same"] == "0 of 3"
+    assert elsewhere_facts([("other", there)], here.assign(verdict="as much"), 0.9)["elsewhere_same"] == ABSENT
+    # an engine whose one search was kept under another target is compared all the same
+    kept = here.assign(target=0.99)
+    assert elsewhere_facts([("other", there)], kept, 0.9)["elsewhere_same"] == "3 of 3"
+    unknown = there.assign(lid_difference=np.nan, mean_distance_ratio=np.nan)
+    assert elsewhere_facts([("other", unknown)], here, 0.9)["elsewhere_same"] == "1 of 1"
     assert elsewhere_facts([], here, 0.9)["elsewhere"] == "none"
 
 

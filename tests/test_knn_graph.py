@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from neighborhood_drift.checks import InputError
 from neighborhood_drift.exact import exact_neighbors
-from neighborhood_drift.knn_graph import components, graph_table, links, reciprocity
+from neighborhood_drift.knn_graph import components, graph_row, graph_table, links, random_graphs, reciprocity
 from neighborhood_drift.neighbors import Neighbors
+from neighborhood_drift.null import lost_at_random
 
 
 def lists(rows):
@@ -60,3 +61,24 @@ def test_a_star_is_set_beside_a_ring():
     assert np.isnan(table.loc["exact", "hubness"]) and table.loc["star", "hubness"] > 1
     assert (table.loc["star", "reciprocity_low"], table.loc["star", "reciprocity_high"]) == (0, pytest.approx(1 / 3))
     assert np.isnan(table.loc["ring", "never_low"])
+
+
+def test_a_graph_of_the_null_model_lies_outside_its_range_as_seldom_as_said():
+    exact = exact_neighbors(np.random.default_rng(1).normal(size=(150, 6)).astype(np.float32), k=16)
+    outside = []
+    for trial in range(60):
+        found = lost_at_random(exact, 8, 0.2, seed=1000 + trial)
+        row = graph_table(exact.first(8), {"a": found}, {"a": random_graphs(exact, found, seed=50 * trial)}).iloc[1]
+        names = ("hubness", "never", "reciprocity")
+        outside.append([not row[f"{name}_low"] <= row[name] <= row[f"{name}_high"] for name in names])
+    # 60 graphs at one in twenty: nine or more have a chance of one in a hundred; two draws would leave out 40
+    assert (np.sum(outside, axis=0) <= 8).all()
+
+
+def test_each_random_graph_has_a_seed_of_its_own():
+    exact = exact_neighbors(np.random.default_rng(1).normal(size=(60, 4)).astype(np.float32), k=10)
+    found = lost_at_random(exact, 5, 0.3, seed=9)
+    first, later = random_graphs(exact, found, draws=3, seed=4), random_graphs(exact, found, draws=1, seed=5)
+    np.testing.assert_array_equal(first[1].ids, later[0].ids)
+    assert (first[0].ids != first[1].ids).any() and (first[1].ids != first[2].ids).any()
+    assert graph_row(first[0])["components"] >= 1 and graph_table(exact, {}, {})["engine"].tolist() == ["exact"]

@@ -74,8 +74,12 @@ def measure(lists: dict, base, rows, exact: Neighbors, *, progress: bool = True,
     Returns
     -------
     DataFrame
-        The columns of `beside_null`, and engine and target.
+        The columns of `beside_null`, and engine and target; no row without lists.
     """
+    if not lists:
+        none = slice(0)
+        table = beside_null(base, np.asarray(rows)[none], exact.rows(none), exact.first(1).rows(none), **options)
+        return table.assign(engine=pd.Series(dtype=object), target=pd.Series(dtype=float))
     steps = tqdm(lists.items(), desc="null models", disable=None if progress else True)
     tables = [
         beside_null(base, rows, exact, found, **options).assign(engine=engine, target=target)
@@ -147,7 +151,9 @@ def excesses(
             row |= {"low": low[at], "high": high[at], "relative": excess / moved if moved else np.nan}
             row["verdict"] = _verdict(low[at], high[at], abs(mean - nothing) > abs(moved))
             rows.append({**dict(zip(by, group, strict=True)), **row})
-    return pd.DataFrame(rows)
+    numbers = ["mean", "null", "excess", "low", "high", "relative"]
+    columns = [*by, "metric", *numbers, "verdict"]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(numbers, float))
 
 
 def _verdict(low, high, farther) -> str:
@@ -199,7 +205,7 @@ def queries_that_lose(table: pd.DataFrame, k: int, *, draws: int = 200, seed: in
         row = {"engine": engine, "worst_tenth": concentration(shares), "chance_low": low, "chance_high": high}
         row |= {"none": float((lost == 0).mean()), "lid": _correlation(lost, lid)}
         rows.append({**row, "others": np.nanmean(others) if np.isfinite(others).any() else np.nan})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["engine", "worst_tenth", "chance_low", "chance_high", "none", "lid", "others"])
 
 
 def _correlation(one, other) -> float:

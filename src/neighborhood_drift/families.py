@@ -17,6 +17,8 @@ from .neighbors import Neighbors
 
 # Two efforts closer than this share are one: finer steps move recall by less than its interval.
 FINEST = 0.02
+SETTINGS = ["engine", "target", "knob", "ef", "recall", "reached"]
+CURVE = ["engine", "ef", "recall", "microseconds", "distances", "missing"]
 
 
 class Effort(NamedTuple):
@@ -197,7 +199,8 @@ def find_efforts(indexes: dict, base, rows, exact: Neighbors, k: int, targets, *
     -------
     settings : DataFrame
         One row an index and target: engine, target, knob (the library's word), ef (nan: no knob), recall, and reached:
-        "yes", "no" (not at the highest effort), "lowest" (the lowest effort gives more, by over 0.005).
+        "yes", "no" (not at the highest effort), "lowest" (the lowest effort gives more, by over 0.005). Without
+        indexes both tables have no row.
     curve : DataFrame
         One row a search: engine, ef, recall, microseconds (wall time a query), distances (computed a query; nan where
         not counted), missing (share of the slots left empty), by engine and recall.
@@ -210,9 +213,10 @@ def find_efforts(indexes: dict, base, rows, exact: Neighbors, k: int, targets, *
             row = {"engine": name, "target": target, "knob": index.effort or "", "ef": ef, "recall": recall}
             settings.append({**row, "reached": _reached(index, ef, recall, target)})
         curves.append(pd.DataFrame(tried.values()).assign(engine=name))
-    curve = pd.concat(curves, ignore_index=True).sort_values(["engine", "recall"], ignore_index=True)
-    settings = pd.DataFrame(settings).astype({"ef": float})
-    return settings, curve[["engine", "ef", "recall", "microseconds", "distances", "missing"]]
+    curve = pd.concat(curves, ignore_index=True)[CURVE] if curves else pd.DataFrame(columns=CURVE)
+    curve = curve.astype(dict.fromkeys(CURVE[1:], float)).sort_values(["engine", "recall"], ignore_index=True)
+    settings = pd.DataFrame(settings, columns=SETTINGS).astype({"target": float, "ef": float, "recall": float})
+    return settings, curve
 
 
 def distinct(settings: pd.DataFrame) -> pd.DataFrame:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .families import at_work
+from .checks import InputError
+from .exact import exact_neighbors
+from .families import at_work, build_all
 from .metrics import overlap, tie_aware_recall
 from .neighbors import Neighbors
 from .tradeoff import pareto_front
+
+# Exhaustive routes to cosine neighbors.
+BRUTE = ("numpy", "faiss-flat", "faiss-flat-normalized")
 
 
 def with_front(curve: pd.DataFrame) -> pd.DataFrame:
@@ -66,7 +71,7 @@ def costs(indexes: dict) -> pd.DataFrame:
         vectors = 4.0 * index.size * index.dimension
         row = {"engine": name, "version": index.version(), "seconds": index.seconds}
         rows.append({**row, "mib": size / 2**20, "times_vectors": size / vectors})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["engine", "version", "seconds", "mib", "times_vectors"])
 
 
 def agreement(exact: Neighbors, lists: dict) -> pd.DataFrame:
@@ -96,4 +101,35 @@ def agreement(exact: Neighbors, lists: dict) -> pd.DataFrame:
         points, order = overlap(exact, nb) < 1, (exact.ids != nb.ids).any(axis=1)
         row = {"engine": name, "other_points": points.mean(), "other_order": order.mean()}
         rows.append({**row, "tie_aware": tie_aware_recall(exact, nb).mean()})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["engine", "other_points", "other_order", "tie_aware"])
+
+
+def brute_force(base, rows, k: int, *, threads: int = 1) -> tuple[pd.DataFrame, str]:
+    """Set three exhaustive searches for the cosine distance beside the certified lists.
+
+    Parameters
+    ----------
+    base : (n, d) array
+    rows : (q,) integers
+        Base points asked, leave-one-out.
+    k : int
+    threads : int, default 1
+
+    Returns
+    -------
+    DataFrame, str
+        `agreement` of the routes of `BRUTE`; and why it has no row, where vectors have no cosine distance.
+
+    Examples
+    --------
+    >>> table, reason = brute_force(np.arange(12.0, dtype=np.float32).reshape(6, 2), [0, 3], 2)
+    >>> len(table), reason, brute_force(np.zeros((6, 2), np.float32), [0, 3], 2)[0].empty
+    (3, '', True)
+    """
+    try:
+        exact = exact_neighbors(base, np.asarray(base)[rows], k=k, exclude=rows, metric="cosine")
+    except InputError as error:
+        return agreement(None, {}), str(error)
+    made, _ = build_all(BRUTE, base, metric="cosine", threads=threads, progress=False)
+    asked = np.asarray(base)[rows]
+    return agreement(exact, {name: index.search(asked, k, exclude_self=rows) for name, index in made.items()}), ""

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from . import facts
-from .excess import excesses
-from .family_tables import GRAPH, MEASURED, between, signed
+from .excess import excesses, nearest
+from .family_tables import GRAPH, MEASURED, approximate, between, signed
 from .kinds import kind, label, named
 from .names import word
 from .summaries import ABSENT
@@ -73,8 +73,11 @@ def recall_facts(shares: pd.Series, table: pd.DataFrame) -> dict[str, str]:
 
 
 def verdict_facts(table: pd.DataFrame) -> dict[str, str]:
-    """Facts of the verdicts over all engines and targets: ``<measure>_more`` and so on, and ``settings``."""
+    """Facts of the verdicts over engines and targets, exhaustive searches left out: ``<measure>_more`` and so on, and
+    their numbers ``settings`` (of an engine and a target) and ``engines_compared``."""
+    table = approximate(table)
     given = {"settings": facts.count(len(table.drop_duplicates(["engine", "target"])))}
+    given["engines_compared"] = facts.count(table["engine"].nunique())
     for metric, (short, _, _, _) in MEASURED.items():
         own = table.loc[table["metric"] == metric, "verdict"]
         for verdict in ("more", "as much", "less"):
@@ -88,8 +91,7 @@ def spread_facts(table: pd.DataFrame, engine: str = "faiss-hnsw") -> dict[str, s
     ``<measure>_lowest`` and ``_highest`` are the ends, with ``_engine`` whose they are; ``<measure>_place`` counts from
     the largest excess in size, "2 of 9".
     """
-    at = table[table["verdict"] != "not available"]
-    at = at[at["engine"].map(kind) != "exhaustive"]
+    at = approximate(table[table["verdict"] != "not available"])
     given = {}
     for metric, (short, _, factor, decimals) in MEASURED.items():
         own = at[at["metric"] == metric].set_index("engine")["excess"]
@@ -116,7 +118,7 @@ def explained_facts(alike: pd.DataFrame, by_rank: pd.DataFrame) -> dict[str, str
     """
     keys = ["engine", "target", "metric"]
     both = alike.merge(by_rank, on=keys, suffixes=("", "_left"))
-    both = both[both["verdict"].isin(["more", "less"]) & (both["engine"].map(kind) != "exhaustive")]
+    both = approximate(both[both["verdict"].isin(["more", "less"])])
     both = both.assign(explained=1 - (both["excess_left"] / both["excess"]).abs())
     given = {}
     for metric, (short, _, _, _) in MEASURED.items():
@@ -181,8 +183,12 @@ def work_facts(work: pd.DataFrame) -> dict[str, str]:
     return given
 
 
-def elsewhere_facts(measured, here: pd.DataFrame, target: float) -> dict[str, str]:
+def elsewhere_facts(
+    measured, here: pd.DataFrame, target: float, *, seed: int = 0, resamples: int = 1000
+) -> dict[str, str]:
     """Facts of other data: ``elsewhere``, their names, and ``elsewhere_same``, how many excesses have their sign here.
+
+    Compared are those whose intervals leave out zero both here and there.
 
     Parameters
     ----------
@@ -191,13 +197,16 @@ def elsewhere_facts(measured, here: pd.DataFrame, target: float) -> dict[str, st
     here : DataFrame
         Of `excess.excesses` beside losses of every rank alike, on the main data.
     target : float
-        Recall at which the other data were measured, and whose row is taken here.
+        Recall at which the other data were measured; of each engine the row nearest to it is taken here.
+    seed, resamples : int
+        Of the bootstrap over the queries there.
     """
-    sign = here[here["target"] == target].set_index(["engine", "metric"])["excess"]
+    keys, told = ["engine", "metric"], ["more", "less"]
+    known = nearest(here, target).loc[lambda table: table["verdict"].isin(told), [*keys, "excess"]]
     same = []
     for _, table in measured:
-        there = excesses(table, resamples=2).set_index(["engine", "metric"])["excess"]
-        shared = there.index.intersection(sign.index)
-        same += [np.sign(there[key]) == np.sign(sign[key]) for key in shared]
+        there = excesses(table, seed=seed, resamples=resamples)
+        both = there[there["verdict"].isin(told)].merge(known, on=keys, suffixes=("_there", "_here"))
+        same += list(np.sign(both["excess_there"]) == np.sign(both["excess_here"]))
     names = ", ".join(name for name, _ in measured)
     return {"elsewhere": names or "none", "elsewhere_same": f"{sum(same)} of {len(same)}" if same else ABSENT}

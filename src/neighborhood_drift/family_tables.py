@@ -8,7 +8,7 @@ import pandas as pd
 from . import facts
 from .excess import excesses
 from .intervals import mean_over_seeds
-from .kinds import label
+from .kinds import kind, label
 from .summaries import ABSENT
 from .tables import minus
 
@@ -19,6 +19,7 @@ MEASURED = {
     "barycenter_shift": ("barycenter", "barycenter (%)", 100, 2),
     "lid_difference": ("lid", "LID", 1, 2),
 }
+HEADINGS = [heading for _, heading, _, _ in MEASURED.values()]
 # One row a measure of the k-NN graph: heading and decimals.
 GRAPH = {
     "hubness": ("hubness", 2),
@@ -53,13 +54,14 @@ def efforts_shown(settings: pd.DataFrame) -> pd.DataFrame:
     0  hnswlib   ef  26 (0.912)
     """
     rows = {}
+    targets = [f"recall {target:g}" for target in sorted(set(settings["target"]))]
     for row in settings.itertuples():
         ef = "no knob" if np.isnan(row.ef) else f"{row.ef:,.0f}"
         cell = REACHED[row.reached].format(ef=ef, recall=facts.fixed(row.recall))
         cell = cell.replace(", the lowest", "") if np.isnan(row.ef) else cell
         rows.setdefault(row.engine, {"engine": label(row.engine), "knob": row.knob or "none"})
         rows[row.engine][f"recall {row.target:g}"] = cell
-    return pd.DataFrame(rows.values())
+    return pd.DataFrame(rows.values(), columns=["engine", "knob", *targets])
 
 
 def excess_shown(table: pd.DataFrame, shares: pd.Series) -> pd.DataFrame:
@@ -84,24 +86,34 @@ def excess_shown(table: pd.DataFrame, shares: pd.Series) -> pd.DataFrame:
             _, heading, factor, decimals = MEASURED[one.metric]
             row[heading] = _withbetween(one, factor, decimals)
         rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["engine", "recall", *HEADINGS])
+
+
+def approximate(table: pd.DataFrame) -> pd.DataFrame:
+    """Keep the rows of engines that can lose neighbors: all but exhaustive searches of the vectors themselves.
+
+    >>> approximate(pd.DataFrame({"engine": ["annoy", "faiss-flat", "faiss-sq8"]}))["engine"].tolist()
+    ['annoy', 'faiss-sq8']
+    """
+    return table[table["engine"].map(kind) != "exhaustive"]
 
 
 def verdict_counts(table: pd.DataFrame) -> pd.DataFrame:
-    """Count, over engines and targets, the verdicts on each measure.
+    """Count the verdicts on each measure, over the engines that can lose neighbors and their targets.
 
-    >>> made = {"metric": ["lid_difference"] * 3, "verdict": ["more", "more", "less"]}
+    >>> made = {"engine": "annoy", "metric": ["lid_difference"] * 3, "verdict": ["more", "more", "less"]}
     >>> verdict_counts(pd.DataFrame(made))
       measure  more  as much  less
     0     LID     2        0     1
     """
+    table = approximate(table)
     counts = table.groupby(["metric", "verdict"]).size()
     rows = []
     for metric, (_, heading, _, _) in MEASURED.items():
         if metric in set(table["metric"]):
             told = {name: int(counts.get((metric, name), 0)) for name in ("more", "as much", "less")}
             rows.append({"measure": heading.split(" (")[0], **told})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["measure", "more", "as much", "less"])
 
 
 def _withbetween(row, factor, decimals):
@@ -149,7 +161,7 @@ def over_builds(table: pd.DataFrame) -> pd.DataFrame:
             )
             row[heading] = signed(factor * mean, decimals) + ends if np.isfinite(mean) else ABSENT
         rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["engine", "builds", *HEADINGS])
 
 
 def elsewhere(measured, *, seed: int = 0, resamples: int = 1000) -> pd.DataFrame:
@@ -170,7 +182,7 @@ def elsewhere(measured, *, seed: int = 0, resamples: int = 1000) -> pd.DataFrame
             shown.insert(0, "data", name)
             shown.insert(2, "beside", words)
             rows.append(shown)
-    columns = ["data", "engine", "beside", "recall", *(heading for _, heading, _, _ in MEASURED.values())]
+    columns = ["data", "engine", "beside", "recall", *HEADINGS]
     return pd.concat(rows, ignore_index=True)[columns] if rows else pd.DataFrame(columns=columns)
 
 
@@ -191,7 +203,7 @@ def missing_shown(curve: pd.DataFrame) -> pd.DataFrame:
     --------
     >>> curve = pd.DataFrame({"engine": "annoy", "recall": [0.2, 0.9], "missing": [0.5, 0.0]})
     >>> missing_shown(curve).iloc[0].tolist()
-    ['annoy', '50.0 %', '0.200', '0.900']
+    ['Annoy', '50.0 %', '0.200', '0.900']
     """
     rows = []
     for engine, own in curve.groupby("engine", sort=False):

@@ -7,8 +7,9 @@ import pandas as pd
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from .checks import InputError
+from .checks import InputError, whole_number
 from .describe import hubness, k_occurrence
+from .losses import matched
 from .neighbors import MISSING, Neighbors
 
 
@@ -87,6 +88,22 @@ def graph_row(nb: Neighbors) -> dict[str, float]:
     }
 
 
+def random_graphs(exact: Neighbors, found: Neighbors, *, draws: int = 39, seed: int = 0) -> list[Neighbors]:
+    """Lists of all points that lost, point by point, as many neighbors as ``found`` did, any rank alike.
+
+    Parameters
+    ----------
+    exact, found : Neighbors
+        (n, K) and (n, k) lists of all n points, as in `losses.matched`.
+    draws : int, default 39
+        A graph of the null model itself lies outside the range of so many with a chance of 2 / (draws + 1) in each
+        of its numbers, or less where values tie: one in twenty by default.
+    seed : int, default 0
+        Of the first draw; the others have those that follow.
+    """
+    return [matched(exact, found, seed=seed + at) for at in range(whole_number(draws, "draws", 1))]
+
+
 def graph_table(exact: Neighbors, lists: dict, nulls: dict) -> pd.DataFrame:
     """Set the k-NN graphs of several engines beside the exact one and beside those of the null model.
 
@@ -97,7 +114,7 @@ def graph_table(exact: Neighbors, lists: dict, nulls: dict) -> pd.DataFrame:
     lists : dict of str to Neighbors
         (n, k) lists of each engine.
     nulls : dict of str to list of Neighbors
-        For each engine lists of the null model, several draws; empty: none.
+        For each engine lists of the null model, of `random_graphs`; empty: none.
 
     Returns
     -------

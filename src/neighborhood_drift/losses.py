@@ -14,6 +14,7 @@ from .null import lost_at_random
 
 # A rank never lost among some hundred queries may be lost yet: chances keep this distance from 0 and 1.
 CERTAIN = 1e-4
+RANKS = ["first", "last", "share", "low", "high", "away", "away_low", "away_high", "engine", "target"]
 
 
 def matched(exact: Neighbors, found: Neighbors, *, profile=None, seed: int = 0) -> Neighbors:
@@ -35,6 +36,13 @@ def matched(exact: Neighbors, found: Neighbors, *, profile=None, seed: int = 0) 
         (q, k) with as many slots missing as ``found``. The next true neighbors take the places of the lost ones, the
         nearest that could; with a profile they too are there by the chance of their rank, and where too few of them
         are within K, those left out fill up, nearest first.
+
+    Notes
+    -----
+    With a profile the shares returned are those of ``found`` up to rank k only. Beyond k they are approximate: the
+    chance of such a rank is known from the lists that had room for it, how many enter follows from the losses, and
+    what fills up at the end does not ask for its chance. One profile serves all queries: losses whose ranks differ
+    from query to query are not reproduced, even where they are independent within each.
 
     Examples
     --------
@@ -144,6 +152,28 @@ def by_rank(exact: Neighbors, found: Neighbors, *, bins: int = 10, resamples: in
     table |= {"share": shares.mean(axis=0), "low": low[:bins], "high": high[:bins]}
     table |= {"away": away.mean(axis=0), "away_low": low[bins:], "away_high": high[bins:]}
     return pd.DataFrame(table)
+
+
+def ranks_lost(lists: dict, exact: Neighbors, **options) -> pd.DataFrame:
+    """`by_rank` of many lists, stacked.
+
+    Parameters
+    ----------
+    lists : dict of (engine, target) to Neighbors
+        Of `families.ask`.
+    exact, **options
+        As in `by_rank`.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `by_rank`, and engine and target; no row without lists.
+    """
+    tables = [
+        by_rank(exact, found, **options).assign(engine=engine, target=target)
+        for (engine, target), found in lists.items()
+    ]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=RANKS).astype({"target": float})
 
 
 def concentration(shares, *, part: float = 0.1) -> float:

@@ -92,10 +92,10 @@ def ranks(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        Of `excess.by_rank`, with the column engine; the null model is the line at 0.
+        Of `losses.ranks_lost`; the null model is the line at 0. Without an approximate engine one empty panel.
     """
     present = [name for name in KINDS if name != "exhaustive" and (table["engine"].map(kind) == name).any()]
-    rows_of = int(np.ceil(len(present) / 2))
+    rows_of = max(1, int(np.ceil(len(present) / 2)))
     figure, axes = style.new(rows_of, 2, size=(6.4, 2.6 * rows_of + 0.4), sharex=True, sharey=True, squeeze=False)
     for panel, name in zip(axes.flat, present, strict=False):
         for engine, rows in table[table["engine"].map(kind) == name].groupby("engine", sort=False):
@@ -105,7 +105,7 @@ def ranks(table: pd.DataFrame) -> Figure:
         panel.axhline(0, color=style.BLACK, linewidth=0.9)
         panel.set_title(KINDS[name])
         panel.legend(loc="lower left", fontsize=7.5)
-    for panel in axes.flat[len(present) :]:
+    for panel in axes.flat[max(1, len(present)) :]:
         panel.set_visible(False)
     for panel in axes[:, 0]:
         panel.set_ylabel("share returned, minus mean")
@@ -134,7 +134,8 @@ def work(curve: pd.DataFrame, n: int) -> Figure:
         ha="right", fontsize=9,
     )  # fmt: skip
     axes.set_xlabel("distances computed a query")
-    axes.legend(loc="upper left", fontsize=8)
+    if len(counted):
+        axes.legend(loc="upper left", fontsize=8)
     return figure
 
 
