@@ -15,10 +15,11 @@ N = 400
 ASKED = [(101, 50), (20, 60), (30, 30), (200, 10), (1, 1)]
 
 
-@pytest.fixture(scope="module", params=["random", "bundled"])
+@pytest.fixture(scope="module", params=["random", "far off", "bundled"])
 def points(request):
-    if request.param == "random":
-        return np.random.default_rng(0).normal(size=(N, 12)).astype(np.float32)
+    if request.param != "bundled":
+        away = 100 if request.param == "far off" else 0
+        return (np.random.default_rng(0).normal(size=(N, 12)) + away).astype(np.float32)
     return load_sample("cifar10-resnet50", points=N).base
 
 
@@ -35,12 +36,20 @@ def index(request, points, metric):
 
 @pytest.mark.parametrize(("k", "ef"), ASKED)
 def test_every_query_gets_the_librarys_own_answer_and_distance_count(index, points, metric, k, ef):
-    """Left aside are queries whose answer hangs on the last bit of float32: a few in a hundred."""
+    """Left aside are queries whose answer hangs on the last bit of float32: a few in a hundred.
+
+    Far from the origin, cosine distances are about 1e-4 and are rounded to about 1e-7: there few answers are decided.
+    """
     distances = distance_rows(points, points, metric)
     traces = trace(index, distances, k, ef)
-    decided = ~undecided(traces, distances)
-    assert decided.mean() > 0.97
+    decided = ~undecided(traces, distances, metric=metric)
+    if metric == "cosine" and points.min() > 50 and ef == 1:
+        return  # a walk from point to point, each step of which rounding decides there
+    if metric == "l2" or points.min() < 50:
+        assert decided.mean() > 0.97
     assert same_answers(traces, index.search(points, k, ef=ef))[decided].all()
+    if not decided.any():
+        return
     index.search(points[decided], k, ef=ef)
     if index.distance_computations is not None:  # hnswlib's Python module does not report its counts
         sure = [one for one, certain in zip(traces, decided, strict=True) if certain]
@@ -89,6 +98,22 @@ def test_distance_rows_are_the_plain_distances():
     lengths = np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(base, axis=1)
     # the index holds unit vectors in float32, whose products are off by about 1e-7
     np.testing.assert_allclose(distance_rows(base, queries, "cosine"), 1 - queries @ base.T / lengths, atol=1e-6)
+
+
+def test_rounding_of_small_cosine_distances_is_undecided():
+    base = (np.random.default_rng(0).normal(size=(N, 12)) + 100).astype(np.float32)
+    index, distances = build_index("hnswlib", base, metric="cosine"), distance_rows(base, base, "cosine")
+    traces = trace(index, distances, 30, 30)
+    differs = ~same_answers(traces, index.search(base, 30, ef=30))
+    assert differs.any() and undecided(traces, distances, metric="cosine")[differs].all()
+
+
+def test_an_index_of_compressed_vectors_is_not_traced():
+    base = np.random.default_rng(0).normal(size=(N, 12)).astype(np.float32)
+    with pytest.raises(InputError, match="faiss-hnsw-sq8 searches by compressed vectors"):
+        trace(build_index("faiss-hnsw-sq8", base), distance_rows(base, base[:2]), 5, 10)
+    with pytest.raises(InputError, match="1 traces for 2 rows of distances"):
+        undecided([None], [[1.0], [2.0]])
 
 
 def test_what_does_not_fit_is_refused():

@@ -44,6 +44,21 @@ def whole_number(value, what: str, low: int, high: int | None = None) -> int:
     return int(value)
 
 
+def numbers(values, what: str) -> np.ndarray:
+    """Return ``values`` as a float64 array, or say that they are none.
+
+    >>> numbers([1, 2], "scores")
+    array([1., 2.])
+    >>> numbers(["a"], "scores")
+    Traceback (most recent call last):
+    neighborhood_drift.checks.InputError: scores are not an array of numbers.
+    """
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{what} are not an array of numbers.") from None
+
+
 def vectors(array, what: str = "vectors", *, metric: str = "l2", dimension: int | None = None) -> np.ndarray:
     """Return ``array`` as a C-contiguous float32 array of shape (n, d), ready for every index and for exact search.
 
@@ -85,3 +100,10 @@ def vectors(array, what: str = "vectors", *, metric: str = "l2", dimension: int 
                 "the cosine distance needs vectors of positive length."
             )
     return single
+
+
+def has_columns(table, columns) -> None:
+    """Raise an `InputError` that names the columns a DataFrame lacks, if any."""
+    absent = [name for name in columns if name not in table]
+    if absent:
+        raise InputError(f"the table has no column {', '.join(absent)}; it has {', '.join(map(str, table.columns))}.")

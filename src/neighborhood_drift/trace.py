@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .checks import InputError, vectors, whole_number
+from .checks import METRICS, InputError, one_of, vectors, whole_number
 from .graph import Graph
 from .indexes.base import Index, unit
 
@@ -65,6 +65,11 @@ def search(graph: Graph, distances, k: int, ef: int, *, follows_k: bool) -> Trac
     Returns
     -------
     Trace
+
+    Raises
+    ------
+    InputError
+        If the distances are not one a point, or k or ef is out of its range.
 
     Notes
     -----
@@ -165,7 +170,8 @@ def trace(index: Index, distances, k: int, ef: int) -> list[Trace]:
     Parameters
     ----------
     index : Index
-        One with a graph: "faiss-hnsw", "faiss-hnsw-unbounded" or "hnswlib".
+        One with a graph that is searched by the vectors' own distances: "faiss-hnsw", "faiss-hnsw-unbounded" or
+        "hnswlib".
     distances : (q, n) array
         Of `distance_rows`.
     k, ef : int
@@ -175,17 +181,32 @@ def trace(index: Index, distances, k: int, ef: int) -> list[Trace]:
     -------
     list of Trace
         One a query.
+
+    Raises
+    ------
+    InputError
+        If the index has no graph, or searches by compressed vectors, whose distances are not those of `distance_rows`.
+
+    Examples
+    --------
+    >>> from neighborhood_drift.indexes import build_index
+    >>> base = np.arange(20, dtype=np.float32)[:, None]
+    >>> trace(build_index("hnswlib", base), distance_rows(base, base[:1]), 3, 10)[0].ids
+    array([0, 1, 2])
     """
+    if not index.exact_at_full_effort:
+        raise InputError(f"{index.engine} searches by compressed vectors, whose distances a trace does not have.")
     graph = index.graph()
     follows_k = index.effective_ef(2, 1) == 2
     return [search(graph, row, k, ef, follows_k=follows_k) for row in distances]
 
 
-def undecided(traces, distances, rtol: float = 1e-6) -> np.ndarray:
+def undecided(traces, distances, rtol: float = 1e-6, *, metric: str = "l2") -> np.ndarray:
     """Whether rounding to float32 could change what a search returns: (q,) bool.
 
     It can where, beside the point that sets it, another one lies within rounding of the distance at which the search
-    stopped, or of the last point returned.
+    stopped, or of the last point returned. A step on the way that rounding decides is not looked for: another step
+    nearly always leads to the same points, unless the effort is as small as 1.
 
     Parameters
     ----------
@@ -194,6 +215,14 @@ def undecided(traces, distances, rtol: float = 1e-6) -> np.ndarray:
         Of `distance_rows`.
     rtol : float, default 1e-6
         Rounding of a sum of a few thousand float32 terms, relative to the query's largest distance.
+    metric : str
+        "cosine": 1 - cos is rounded as the product of unit vectors is, so that the rounding is relative to 1 at least,
+        however small the distances are.
+
+    Raises
+    ------
+    InputError
+        If the traces and distances are not of equally many queries, or the metric is not known.
 
     Examples
     --------
@@ -201,9 +230,13 @@ def undecided(traces, distances, rtol: float = 1e-6) -> np.ndarray:
     >>> undecided([made, made], [[1.0, 1.0 + 1e-9], [1.0, 2.0]])
     array([ True, False])
     """
+    distances = np.asarray(distances)
+    if len(traces) != len(distances):
+        raise InputError(f"{len(traces)} traces for {len(distances)} rows of distances; they must be of one a query.")
+    least = 1.0 if one_of(metric, METRICS, "metric") == "cosine" else 0.0
     close = []
-    for one, row in zip(traces, np.asarray(distances), strict=True):
-        width = rtol * row.max()
+    for one, row in zip(traces, distances, strict=True):
+        width = rtol * max(least, row.max())
         limits = [limit for limit in (one.radius, row[one.ids[-1]]) if np.isfinite(limit)]
         close.append(any((np.abs(row - limit) <= width).sum() > 1 for limit in limits))
     return np.array(close, dtype=bool)
@@ -217,6 +250,11 @@ def same_answers(traces, found) -> np.ndarray:
     traces : list of Trace
     found : Neighbors
         (q, k) of the library's own search for as many points, nothing left out.
+
+    Raises
+    ------
+    InputError
+        If there are not as many traces as lists.
 
     Examples
     --------
