@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neighborhood_drift import cause_facts, causes, odds, why
+from neighborhood_drift import cause_facts, causes, intervals, odds, why
 from neighborhood_drift.checks import InputError
 from neighborhood_drift.datasets import load_sample
 from neighborhood_drift.exact import exact_neighbors
@@ -81,11 +81,30 @@ def test_cut_off_is_found_at_no_effort():
     assert not any(row.point in everything[row.query] for row in gone.itertuples())
 
 
+@pytest.mark.parametrize("metric", ["l2", "cosine"])
+def test_on_a_grid_a_visited_point_has_no_cause_in_the_graph(metric):
+    """Integer vectors: many distances are equal, and a cosine of equal ones differs in its last bit."""
+    base = np.stack(np.meshgrid(*[np.arange(1, 8)] * 3), axis=-1).reshape(-1, 3).astype(np.float32)
+    rows, exact = np.arange(len(base)), exact_neighbors(base, k=12, metric=metric)
+    index, distances = build_index("hnswlib", base, metric=metric, M=2), distance_rows(base, base, metric)
+    traces = trace(index, distances, 13, 13)
+    table = causes.missed(index.graph(), distances, traces, exact, rows)
+    visited = [row.point in traces[row.query].visited for row in table.itertuples()]
+    assert ((table["cause"] == causes.TIED) == visited).all()
+    if metric == "cosine":
+        assert any(visited)
+    one = why.traced([index], base, rows, exact, 13, metric=metric)
+    assert one.shares["share"].sum() == pytest.approx(1)
+    assert cause_facts.trace_facts(one)["tied_hnswlib"] != "not available"
+    texts = {text.get_text() for text in draw.classes(one.shares, one.missed).legends[0].get_texts()}
+    assert (causes.TIED in texts) == any(visited)
+
+
 def test_shares_count_all_causes_and_stand_within_their_intervals():
     table = pd.DataFrame({"query": [0, 0, 1, 2], "cause": [causes.TOO_FAR] * 3 + [causes.MISSED]})
     found = causes.shares(table, range(5)).set_index("cause")
-    assert found["missed"].to_dict() == {causes.CUT_OFF: 0, causes.TOO_FAR: 3, causes.MISSED: 1}
-    assert found["share"].tolist() == [0, 0.75, 0.25]
+    assert found["missed"].to_dict() == {causes.CUT_OFF: 0, causes.TOO_FAR: 3, causes.MISSED: 1, causes.TIED: 0}
+    assert found["share"].tolist() == [0, 0.75, 0.25, 0]
     assert ((found["low"] <= found["share"]) & (found["share"] <= found["high"])).all()
     assert causes.shares(table[:0], range(5))["share"].isna().all()
 
@@ -120,11 +139,11 @@ def test_equal_values_stay_in_one_group():
 
 def test_rank_correlation():
     values = np.arange(30.0)
-    assert causes.rank_correlation(values, values**3) == (1.0, 1.0, 1.0)
-    assert causes.rank_correlation(values, -values)[0] == -1.0
-    assert np.isnan(causes.rank_correlation(values, np.ones(30))).all()
+    assert intervals.rank_correlation(values, values**3) == (1.0, 1.0, 1.0)
+    assert intervals.rank_correlation(values, -values)[0] == -1.0
+    assert np.isnan(intervals.rank_correlation(values, np.ones(30))).all()
     one, other = np.random.default_rng(0).normal(size=(2, 300))
-    value, low, high = causes.rank_correlation(one, other)
+    value, low, high = intervals.rank_correlation(one, other)
     assert low < value < high and abs(value) < 0.2
 
 
@@ -150,6 +169,62 @@ def test_the_model_finds_the_trait_that_decides_and_no_other():
     # of the kept pairs two thirds have a low a and rank below all lost ones, the others tie: 2/3 + 1/6
     assert 0.75 < model.low <= model.auc <= model.high < 0.9
     assert model.train_queries == 140 and model.test_queries == 60
+
+
+def test_all_pairs_of_a_query_are_on_one_side():
+    """Each query has a loss rate of its own and a trait that names it: nothing of that helps with queries not seen."""
+    rng = np.random.default_rng(4)
+    table = pd.DataFrame({"query": np.repeat(np.arange(50), 40)})
+    table["lost"] = rng.random(len(table)) < rng.random(50)[table["query"]]
+    names = [f"is {query}" for query in range(50)]
+    table = pd.concat([table, pd.DataFrame(np.eye(50)[table["query"]], columns=names)], axis=1)
+    model = odds.fit(table, names)
+    assert model.auc == pytest.approx(0.5, abs=0.05)
+    assert (model.train_queries, model.test_queries) == (35, 15)
+
+
+def test_pairs_without_a_trait_are_left_out_and_counted():
+    table = made_pairs(queries=200)
+    gaps = table.assign(a=table["a"].where(table["query"] != 7), c=np.nan)
+    rates = causes.rates(gaps, ["a", "rank", "c"]).groupby("trait")
+    assert rates["pairs"].sum().to_dict() == {"a": 199 * 50, "rank": 200 * 50}
+    assert rates["missing"].first().to_dict() == pytest.approx({"a": 1 / 200, "rank": 0})
+    rest = table[table["query"] != 7]
+    assert causes.rates(gaps, ["a"])["rate"].tolist() == causes.rates(rest, ["a"])["rate"].tolist()
+    model = odds.fit(gaps, ["a", "rank", "c"])
+    assert model.traits["trait"].tolist() == ["a", "rank"]
+    assert model.traits["missing"].tolist() == pytest.approx([1 / 200, 0]) and model.left_out == pytest.approx(1 / 200)
+    assert model.auc == odds.fit(rest, ["a", "rank"]).auc and model.train_queries + model.test_queries == 199
+
+
+def test_what_does_not_fit_is_refused(lossy):
+    _, exact, _, _, _ = lossy
+    table, rows = made_pairs(), np.arange(400)
+    short = Neighbors([[1, -1]], [[1.0, np.inf]])
+    with pytest.raises(InputError, match="1 missing slots"):
+        causes.pairs(short, short, [0])
+    with pytest.raises(InputError, match="trait a has 2 values"):
+        causes.pairs(exact, exact, rows, of_points={"a": [1, 2]})
+    with pytest.raises(InputError, match="no column c"):
+        causes.rates(table, ["c"])
+    with pytest.raises(InputError, match="no column c"):
+        odds.fit(table, ["c"])
+    with pytest.raises(InputError, match="b is below 0"):
+        odds.fit(table, ["b"], logs=["b"])
+    with pytest.raises(InputError, match=r"shapes \(2,\) and \(3,\)"):
+        intervals.rank_correlation([1, 2], [1, 2, 3])
+    with pytest.raises(InputError, match="not an array of numbers"):
+        intervals.rank_correlation(["a"], [1])
+    with pytest.raises(InputError, match=r"shapes \(2,\), \(1,\) and \(2,\)"):
+        odds.auc([True, False], [1.0])
+    with pytest.raises(InputError, match="1 scores are nan"):
+        odds.auc([True, False], [1.0, np.nan])
+    with pytest.raises(InputError, match="in_degree have shape"):
+        why.trait_pairs(exact, exact, rows, [1, 2])
+    with pytest.raises(InputError, match="labels have shape"):
+        why.trait_pairs(exact, exact, rows, rows, labels=[1])
+    with pytest.raises(InputError, match="rows must be"):
+        why.trait_pairs(exact, exact, rows + 1, rows)
 
 
 def test_nothing_lost_gives_no_numbers():
@@ -178,7 +253,10 @@ def test_searches_side_by_side_and_their_figures(lossy):
     ]
     assert (pairs["same_label"] == (pairs["query"] % 3 == pairs["point"] % 3)).all()
     rates, model = causes.rates(pairs, why.told(pairs)), odds.fit(pairs, why.told(pairs), logs=why.LOGS)
-    assert cause_facts.ends(rates).loc[0, "trait"] == "in-degree of the neighbor"
+    ends = cause_facts.ends(rates)
+    assert ends.loc[0, "trait"] == "in-degree of the neighbor"
+    degree = rates[rates["trait"] == "in_degree"]
+    assert ends.loc[0, "pairs, lowest"] == f"{100 * degree['pairs'].iloc[0] / len(pairs):.0f} %"
     named = cause_facts.trace_facts(one) | cause_facts.trait_facts(rates, model)
     assert named["same"] == "100.0 %" and all(isinstance(value, str) for value in named.values())
     bars = draw.classes(one.shares, one.missed).axes[0].patches
@@ -206,7 +284,15 @@ def test_other_data_with_and_without_losses():
     row = table.iloc[0]
     assert (row["points"], row["queries"], row["data"]) == (300, 100, "cifar10-resnet18")
     assert 0 < row["lost"] < 0.5 and 0.5 < row["auc"] < 1
-    assert row[["too_far", "missed_links", "cut_off"]].sum() == pytest.approx(1)
+    assert row[["too_far", "missed_links", "cut_off", "tied"]].sum() == pytest.approx(1)
+    assert 0 < row["low_pairs"] < 0.3 and 0 < row["high_pairs"] < 0.3
     assert cause_facts.other_facts(table)["cifar10_resnet18_auc"] == f"{row['auc']:.2f}"
     complete = cause_facts.other_table(why.on_other_data([sparse], 5, 300, M=16, ef_construction=100))
     assert complete.loc[0, "AUC"] == "not available" and complete.loc[0, "lost"] == "0.00 %"
+
+
+@pytest.mark.parametrize("points", [3, 4, 5])
+def test_other_data_of_a_few_points_give_nan(points):
+    row = why.on_other_data([load_sample("cifar10-resnet18", points=points)], 20, 5).iloc[0]
+    assert row["lost"] == 0 and np.isnan(row["auc"]) and np.isnan(row["too_far"])
+    assert cause_facts.other_table(why.on_other_data([load_sample("cifar10-resnet18", points=3)], 20, 5)).size

@@ -9,10 +9,11 @@ from neighborhood_drift import cause_facts, deletion, variance, why
 from neighborhood_drift.checks import InputError
 from neighborhood_drift.exact import exact_neighbors
 from neighborhood_drift.figures import causes as draw
+from neighborhood_drift.indexes import build_index
 
 
-def made(orders, seeds, builds, queries, deviations, rng):
-    """Values with normal effects of query, order, seed and build, of known standard deviations."""
+def made(orders, seeds, builds, queries, deviations, rng, crossed=(0, 0, 0)):
+    """Values with normal effects of query, order, seed and build, and of query x the last three; deviations known."""
     of_query, of_order, of_seed, of_build = (scale * rng.normal(size=n) for scale, n in zip(
         deviations, (queries, orders, orders * seeds, orders * seeds * builds), strict=True
     ))  # fmt: skip
@@ -24,27 +25,52 @@ def made(orders, seeds, builds, queries, deviations, rng):
     value = (
         of_query[table["query"]] + of_order[table["order"]] + of_seed[seed] + of_build[seed * builds + table["build"]]
     )
-    return table.assign(value=value)
+    by_order, by_seed, by_build = (scale * rng.normal(size=(n, queries)) for scale, n in zip(
+        crossed, (orders, orders * seeds, orders * seeds * builds), strict=True
+    ))  # fmt: skip
+    value += by_order[table["order"], table["query"]] + by_seed[seed, table["query"]]
+    return table.assign(value=value + by_build[seed * builds + table["build"], table["query"]])
 
 
 def test_components_are_unbiased_where_they_are_known():
     rng = np.random.default_rng(0)
-    deviations = (3.0, 1.0, 2.0, 0.5)
-    found = [variance.budget(made(8, 3, 2, 40, deviations, rng), draws=10)["variance"] for _ in range(300)]
+    deviations, crossed = (3.0, 1.0, 2.0, 0.5), (1.0, 1.5, 2.0)
+    found = [variance.budget(made(8, 3, 2, 40, deviations, rng, crossed), draws=10)["variance"] for _ in range(300)]
     # the order's component has 7 degrees of freedom: the mean of 300 estimates is off by a tenth or so
-    assert np.mean(found, axis=0) == pytest.approx([9 / 40, 1, 4, 0.25], rel=0.2)
+    assert np.mean(found, axis=0) == pytest.approx([9 / 40, (1 + 2.25 + 4) / 40, 1, 4, 0.25], rel=0.2)
+
+
+def test_what_queries_have_on_one_graph_alone_is_not_charged_to_the_graphs():
+    """Graphs that are all alike: the first two rows are the variance over queries of a mean on one graph."""
+    rng, found, on_one = np.random.default_rng(5), [], []
+    for _ in range(40):
+        table = made(4, 2, 2, 500, (0.05, 0, 0, 0), rng, (0, 0, 0.1))
+        found.append(variance.budget(table, draws=10)["variance"])
+        on_one.append(table.groupby(["order", "seed", "build"])["value"].var().mean() / 500)
+    found = np.mean(found, axis=0)
+    assert np.sqrt(found[:2]) == pytest.approx([0.05 / np.sqrt(500), 0.1 / np.sqrt(500)], rel=0.05)
+    assert found[:2].sum() == pytest.approx(np.mean(on_one), rel=0.01)
+    # negative estimates are set to 0, so that the rest is above 0 in the mean
+    assert (found[2:] < 0.15 * found[:2].sum()).all() and found[2:].sum() < 0.4 * found[:2].sum()
 
 
 def test_intervals_cover_what_they_should():
     rng = np.random.default_rng(1)
-    deviations = np.array([3.0, 1.0, 2.0, 0.5])
-    truth = deviations / np.array([np.sqrt(40), 1, 1, 1])
-    covered = []
+    deviations, crossed = np.array([3.0, 1.0, 2.0, 0.5]), (0.0, 0.5, 1.0)
+    truth = np.array([3 / np.sqrt(40), np.sqrt(1.25 / 40), 1, 2, 0.5])
+    covered, low, high = [], [], []
     for _ in range(200):
-        found = variance.budget(made(6, 3, 3, 40, deviations, rng), draws=1000)
+        found = variance.budget(made(6, 3, 3, 40, deviations, rng, crossed), draws=1000)
         covered.append((found["low"] <= truth) & (truth <= found["high"]))
+        low.append(found["low"] / truth)
+        high.append(found["high"] / truth)
     # 200 trials of a 95 % interval: three standard deviations are 4.6 %, and generalised intervals err on the wide side
     assert (np.mean(covered, axis=0) > 0.90).all()
+    # chi-square limits by degrees of freedom: 39 (query), 5 (order, beside a seed of variance 4), 12 (seed), 36 (build)
+    assert (np.median(high, axis=0) < [1.4, 1.2, 3.5, 1.8, 1.5]).all()
+    assert (np.median(low, axis=0)[[0, 1, 3, 4]] > [0.7, 0.8, 0.6, 0.6]).all()
+    # an interval that always covers is too wide for the rows whose mean square is theirs alone
+    assert (np.mean(covered, axis=0)[[0, 1, 4]] < 0.995).all()
 
 
 def test_nothing_varies_and_what_is_not_balanced():
@@ -56,6 +82,22 @@ def test_nothing_varies_and_what_is_not_balanced():
         variance.budget(table[:-5])
     with pytest.raises(InputError, match="two of each"):
         variance.budget(table[table["build"] == 0])
+    with pytest.raises(InputError, match="two of each"):
+        variance.budget(table[table["query"] == 0])
+    with pytest.raises(InputError, match="balanced"):
+        variance.budget(pd.concat([table[1:], table[-1:]]))
+    with pytest.raises(InputError, match="1 values of the design are not finite"):
+        variance.budget(table.assign(value=table["value"].where(table.index > 0)))
+
+
+def test_what_is_to_be_resampled_follows_from_the_budget():
+    rng = np.random.default_rng(6)
+    alike = variance.budget(made(4, 2, 2, 500, (0.05, 0, 0, 0), rng, (0, 0, 0.1)))
+    named = cause_facts.variance_facts(alike, counted=0.5)
+    assert named["to_resample"] == "queries" and named["largest_source"] == "query x graph"
+    assert named["deviation_one_graph"] == f"{100 * np.sqrt(alike['variance'][:2].sum()):.2f}"
+    named = cause_facts.variance_facts(variance.budget(made(4, 2, 2, 500, (0.05, 1, 0, 0), rng)))
+    assert named["to_resample"] == "insertion order" and named["share_queries"] == "0 %"
 
 
 def test_icc_is_that_of_the_model():
@@ -66,6 +108,16 @@ def test_icc_is_that_of_the_model():
     assert variance.icc(rng.normal(size=(4000, 3)), resamples=10)[0] == pytest.approx(0, abs=0.05)
 
 
+def test_icc_interval_covers_with_fifty_queries():
+    rng, covered, width = np.random.default_rng(7), [], []
+    for trial in range(200):
+        values = rng.normal(size=(50, 1)) + rng.normal(size=(50, 3))
+        _, low, high = variance.icc(values, seed=trial, resamples=200)
+        covered.append(low <= 0.5 <= high)
+        width.append(high - low)
+    assert np.mean(covered) > 0.88 and np.mean(width) < 0.4
+
+
 def test_icc_of_the_textbook():
     """Shrout and Fleiss (1979), table 2: six targets, four judges, ICC(1,1) = 0.17."""
     ratings = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
@@ -73,6 +125,10 @@ def test_icc_of_the_textbook():
     assert np.isnan(variance.icc(np.ones((5, 3)))[0])
     with pytest.raises(InputError, match="at least two"):
         variance.icc([[1.0], [2.0]])
+    with pytest.raises(InputError, match="not an array of numbers"):
+        variance.icc([["a", "b"], ["c", "d"]])
+    with pytest.raises(InputError, match="resamples is 0"):
+        variance.icc(ratings, resamples=0)
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +165,16 @@ def test_after_deletions_all_points_are_there_under_their_own_ids(base, metric, 
         assert one.native.get_current_count() == 300
 
 
+def test_an_index_after_deletions_has_its_own_key_and_no_file(base, tmp_path):
+    index, rebuilt = deletion.churned(base, 100, M=8, ef_construction=60)
+    plain = build_index("hnswlib", base, M=8, ef_construction=60)
+    assert len({index.key, rebuilt.key, plain.key, deletion.churned(base, 50, M=8, ef_construction=60)[0].key}) == 4
+    for one in (index, rebuilt):
+        with pytest.raises(InputError, match="not written to a file"):
+            one.save(tmp_path / "kept.index")
+    assert not list(tmp_path.iterdir())
+
+
 def test_without_deletions_the_two_are_one_graph(base):
     index, rebuilt = deletion.churned(base, 0, M=8, ef_construction=60)
     assert (index.graph().neighbors() != rebuilt.graph().neighbors()).nnz == 0
@@ -127,6 +193,14 @@ def test_compare_and_its_figure(base):
     assert lines[0].get_ydata().tolist() == table.loc[[0, 1], "overlap"].tolist()
     with pytest.raises(InputError, match="share of points to delete"):
         deletion.compare(base, rows, exact, [1.0], ef=5)
+    with pytest.raises(InputError, match="rounds is 0"):
+        deletion.compare(base, rows, exact, [0.5], rounds=[0], ef=5)
+    with pytest.raises(InputError, match="not an array of numbers"):
+        deletion.compare(base, rows, exact, ["half"], ef=5)
+    with pytest.raises(InputError, match="100 exact lists"):
+        deletion.compare(base, rows[:-1], exact, [0.5], ef=5)
+    with pytest.raises(InputError, match="outside the base of 300 points"):
+        deletion.compare(base, rows + 3, exact, [0.5], ef=5)
 
 
 def test_faiss_cannot_remove_points_from_its_graph(base):

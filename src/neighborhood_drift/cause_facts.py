@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from . import causes, facts, odds, why
+from . import causes, facts, odds, variance, why
 from .summaries import label, word
 
 
@@ -20,12 +20,14 @@ def ends(rates: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        trait, lowest and highest (share lost in the first and the last group, percent), with their intervals as text.
+        trait, then of the first and of the last group: share of the pairs in it (groups differ where values tie), share
+        lost in it, and the interval of that as text.
     """
     rows = []
     for trait, groups in rates.groupby("trait", sort=False):
         row = {"trait": causes.TRAITS.get(trait, trait)}
         for name, group in (("lowest", groups.iloc[0]), ("highest", groups.iloc[-1])):
+            row[f"pairs, {name}"] = facts.percent(group["pairs"] / groups["pairs"].sum(), 0)
             row[f"lost in the {name} group"] = facts.percent(group["rate"], 2)
             row[f"95 %, {name}"] = facts.interval(100 * group["low"], 100 * group["high"], 2)
         rows.append(row)
@@ -36,7 +38,7 @@ def trace_facts(one: why.Traced) -> dict[str, str]:
     """Facts of `why.traced`: how the traces agree with the libraries, and the causes by search."""
     check = one.check.set_index("engine")
     named = {"same": facts.percent(check["same"].min()), "undecided": facts.count(check["undecided"].sum())}
-    short = {causes.CUT_OFF: "cut_off", causes.TOO_FAR: "too_far", causes.MISSED: "missed_links"}
+    short = {causes.CUT_OFF: "cut_off", causes.TOO_FAR: "too_far", causes.MISSED: "missed_links", causes.TIED: "tied"}
     for row in one.shares.itertuples():
         name = f"{short[row.cause]}_{word(row.engine)}"
         named[name] = facts.percent(row.share)
@@ -64,6 +66,8 @@ def trait_facts(rates: pd.DataFrame, model: odds.Odds) -> dict[str, str]:
         groups = rates[rates["trait"] == trait]
         for name, place in (("lowest", 0), ("highest", -1)):
             group = groups.iloc[place] if len(groups) else None
+            held = np.nan if group is None else group["pairs"] / groups["pairs"].sum()
+            named[f"{name}_{trait}_pairs"] = facts.percent(held, 0)
             named[f"{name}_{trait}"] = absent if group is None else facts.percent(group["rate"], 2)
             named[f"{name}_{trait}_interval"] = (
                 absent if group is None else f"{facts.percent(group['low'], 2)} to {facts.percent(group['high'], 2)}"
@@ -79,13 +83,16 @@ def trait_facts(rates: pd.DataFrame, model: odds.Odds) -> dict[str, str]:
 
 
 def variance_facts(budget: pd.DataFrame, counted: float = 0.1) -> dict[str, str]:
-    """Facts of `variance.budget`: deviations in percentage points, shares, the largest, and what is not negligible.
+    """Facts of `variance.budget`: deviations in percentage points, shares, the largest, and what is to be resampled.
+
+    What queries do (on all graphs, and on one) is one thing to resample: "queries". ``deviation_one_graph`` is that of
+    the two together, which an interval over the queries of one graph states.
 
     Parameters
     ----------
     budget : DataFrame
     counted : float, default 0.1
-        Share of the variance from which on a source is listed as one to resample.
+        Share of the variance from which on something is listed as to be resampled.
     """
     named = {}
     for row in budget.itertuples():
@@ -93,9 +100,15 @@ def variance_facts(budget: pd.DataFrame, counted: float = 0.1) -> dict[str, str]
         named[f"deviation_{name}"] = facts.fixed(100 * row.deviation, 2)
         named[f"deviation_{name}_interval"] = facts.interval(100 * row.low, 100 * row.high, 2)
         named[f"share_{name}"] = facts.percent(row.share, 0)
-    known = budget.dropna()
-    named["largest_source"] = known.loc[known["variance"].idxmax(), "source"] if len(known) else facts.fixed(np.nan)
-    listed = known.loc[known["share"] >= counted, "source"].tolist()
+    parts = budget.set_index("source")
+    queries = parts.loc[list(variance.QUERIES)]
+    named["deviation_one_graph"] = facts.fixed(100 * np.sqrt(queries["variance"].sum()), 2)
+    shares = {"queries": queries["share"].sum(skipna=False)} | parts.loc[list(variance.GRAPHS), "share"].to_dict()
+    named["share_queries"] = facts.percent(shares["queries"], 0)
+    named["share_graphs"] = facts.percent(1 - shares["queries"], 0)
+    known = parts["variance"].dropna()
+    named["largest_source"] = known.idxmax() if known.sum() > 0 else facts.fixed(np.nan)
+    listed = [name for name, share in shares.items() if share >= counted]
     named["to_resample"] = " and ".join([", ".join(listed[:-1]), listed[-1]] if len(listed) > 1 else listed) or "none"
     return named
 
@@ -112,6 +125,10 @@ def other_facts(table: pd.DataFrame) -> dict[str, str]:
         named[f"{name}_at_twice"] = facts.percent(row.found_at_twice, 0)
         named[f"{name}_auc"] = facts.fixed(row.auc, 2)
         named[f"{name}_auc_interval"] = facts.interval(row.auc_low, row.auc_high, 2)
+        named[f"{name}_low_pairs"], named[f"{name}_high_pairs"] = (
+            facts.percent(row.low_pairs, 0),
+            facts.percent(row.high_pairs, 0),
+        )
         named[f"{name}_low_in_degree"] = facts.percent(row.low_in_degree, 2)
         named[f"{name}_high_in_degree"] = facts.percent(row.high_in_degree, 2)
         named[f"{name}_lid_correlation"] = facts.fixed(row.lid_correlation, 2)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from .checks import InputError, whole_number
+from .checks import InputError, numbers, whole_number
 from .indexes import build_index
 from .intervals import limits
 
-FACTORS = ("insertion order", "level seed", "build threads")
+QUERIES = ("query sample", "query x graph")  # what more queries shrink
+GRAPHS = ("insertion order", "level seed", "build threads")  # what only more graphs shrink
+SOURCES = QUERIES + GRAPHS
 
 
 def icc(values, *, seed: int = 0, resamples: int = 1000) -> tuple[float, float, float]:
@@ -30,16 +31,24 @@ def icc(values, *, seed: int = 0, resamples: int = 1000) -> tuple[float, float, 
         and Fleiss 1979). 1: a query has one value on all graphs; 0: its value on one graph says nothing
         about another; below 0 as far as -1 / (r - 1). nan where nothing varies.
 
+    Raises
+    ------
+    InputError
+        If the values are not a finite table of two queries and two graphs at least.
+
+    Notes
+    -----
+    The bootstrap takes the queries at hand to stand for all: with few of them the interval is too narrow. On simulated
+    normal values of three graphs it covered in 93 % of the trials with 50 queries, 90 % with 20 and 83 % with 10.
+
     Examples
     --------
     >>> icc([[1.0, 1.0], [3.0, 3.0], [8.0, 8.0]])[0]
     1.0
     """
-    values = np.asarray(values, dtype=np.float64)
+    values, resamples = numbers(values, "values"), whole_number(resamples, "resamples", 1)
     if values.ndim != 2 or min(values.shape) < 2 or not np.isfinite(values).all():
-        raise InputError(
-            f"values have shape {values.shape}; at least two finite values of two queries are needed."
-        )
+        raise InputError(f"values have shape {values.shape}; at least two finite values of two queries are needed.")
     generator = np.random.default_rng(seed)
     drawn = [_icc(values[generator.integers(0, len(values), len(values))]) for _ in range(resamples)]
     low, high = limits(np.array(drawn)[:, None])
@@ -76,6 +85,18 @@ def repeated_builds(
     -------
     DataFrame
         One row a graph and query: order, seed, build, query (0 up), value.
+
+    Raises
+    ------
+    InputError
+        If a number of levels is not a whole number from 1.
+
+    Examples
+    --------
+    >>> base = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    >>> table = repeated_builds(lambda index: [index.seed], base, orders=2, seeds=2, builds=1, threads=1)
+    >>> table["value"].tolist()
+    [0.0, 1.0, 2.0, 3.0]
     """
     tables = []
     for order in range(whole_number(orders, "orders", 1)):
@@ -98,70 +119,91 @@ def budget(table: pd.DataFrame, *, seed: int = 0, draws: int = 4000) -> pd.DataF
     Parameters
     ----------
     table : DataFrame
-        Of `repeated_builds`: balanced, with at least two of each level.
+        Of `repeated_builds`: balanced, with at least two of each level and two queries, all values finite.
     seed, draws
         Of the simulated intervals.
 
     Returns
     -------
     DataFrame
-        One row a source: "query sample" (the same graphs asked other q queries), "insertion order", "level seed",
-        "build threads" (the same queries asked of another graph, all above held fixed): source, variance
-        (of the mean), deviation (its root), low, high (95 % interval of the deviation), share (of the sum of the four),
-        degrees (of freedom).
+        One row a source of `SOURCES`: "query sample" (what a query has on every graph), "query x graph" (what it has on
+        one graph alone), "insertion order", "level seed", "build threads" (what a graph does to all queries alike, all
+        above held fixed): source, variance (of the mean), deviation (its root), low, high (95 % interval of the
+        deviation), share (of the sum of the five), degrees (of freedom).
 
     Raises
     ------
     InputError
-        If the design is not balanced or has a level with one member.
+        If the design is not balanced, has a level with one member, or holds a value that is not finite.
 
     Notes
     -----
-    Nested analysis of variance of the graphs' means, method of moments (Searle, Casella and McCulloch 1992), with
-    negative estimates set to 0. The variance from queries is that of the queries' means over the graphs, divided by q.
-    Intervals of the graph components are generalised confidence intervals: each mean square is divided
-    by a draw of its chi-square over its degrees of freedom, which takes the graphs' effects for normal.
+    Analysis of variance with queries crossed with nested graphs, method of moments (Searle, Casella and McCulloch
+    1992). A mean square of the graphs' means holds, at each level, 1/q of the mean square of query x graph at that
+    level, which is subtracted; negative estimates are set to 0. The first two rows shrink with more queries, and are
+    together what a bootstrap over the queries of one graph covers. Intervals are generalised confidence intervals: each
+    mean square is divided by a draw of its chi-square over its degrees of freedom, which takes the effects for normal.
 
     Examples
     --------
     >>> rows = [(o, s, b, q, o + q) for o in (0, 2) for s in (0, 1) for b in (0, 1) for q in (0, 1)]
     >>> found = budget(pd.DataFrame(rows, columns=["order", "seed", "build", "query", "value"]))
     >>> found["variance"].tolist()
-    [0.25, 2.0, 0.0, 0.0]
+    [0.25, 0.0, 2.0, 0.0, 0.0]
     """
-    means = table.groupby(["order", "seed", "build"])["value"].mean()
-    sizes = table.groupby(["order", "seed", "build"]).size()
-    shape = tuple(means.index.get_level_values(name).nunique() for name in ("order", "seed", "build"))
-    if len(means) != np.prod(shape) or min(shape) < 2 or sizes.min() < sizes.max():
-        raise InputError(
-            f"the design has {len(means)} graphs in levels of {shape}; it must be balanced, with two of each at least."
-        )
-    cube = means.to_numpy().reshape(shape)
-    orders, seeds, builds = shape
-    squares = np.array([
-        seeds * builds * cube.mean(axis=(1, 2)).var(ddof=1),
-        builds * cube.mean(axis=2).var(axis=1, ddof=1).mean(),
-        cube.var(axis=2, ddof=1).mean(),
-    ])  # fmt: skip
-    degrees = np.array([orders - 1, orders * (seeds - 1), orders * seeds * (builds - 1)])
+    cube = _cube(table)
+    orders, seeds, builds, q = cube.shape
+    graphs = np.array([orders - 1, orders * (seeds - 1), orders * seeds * (builds - 1)])
+    degrees = np.concatenate([[q - 1], graphs, graphs * (q - 1)])
+    squares = _mean_squares(cube)
     generator = np.random.default_rng(seed)
-    drawn = squares * degrees / generator.chisquare(degrees, (draws, 3))
-    low, high = np.quantile(_components(drawn, seeds, builds), [0.025, 0.975], axis=0)
-    of_query = table.groupby("query")["value"].mean()
-    q = len(of_query)
-    sampling = of_query.var(ddof=1) / q
-    bounds = sampling * (q - 1) / stats.chi2.ppf([0.975, 0.025], q - 1)
-    variance = np.concatenate([[sampling], _components(squares, seeds, builds)])
-    low, high = np.concatenate([bounds[:1], low]), np.concatenate([bounds[1:], high])
-    columns = {"source": ("query sample", *FACTORS), "variance": variance, "deviation": np.sqrt(variance)}
-    columns |= {"low": np.sqrt(low), "high": np.sqrt(high)}
+    drawn = squares * degrees / generator.chisquare(degrees, (draws, len(degrees)))
+    low, high = np.sqrt(np.quantile(_components(drawn, cube.shape), [0.025, 0.975], axis=0))
+    variance = _components(squares, cube.shape)
     total = variance.sum()
-    columns |= {"share": variance / total if total > 0 else np.full(4, np.nan), "degrees": [q - 1, *degrees]}
-    return pd.DataFrame(columns)
+    return pd.DataFrame({
+        "source": SOURCES, "variance": variance, "deviation": np.sqrt(variance), "low": low, "high": high,
+        "share": variance / total if total > 0 else np.full(len(SOURCES), np.nan),
+        "degrees": [q - 1, (q - 1) * (orders * seeds * builds - 1), *graphs],
+    })  # fmt: skip
 
 
-def _components(squares, seeds: int, builds: int):
-    """Variances of order, seed and build from their mean squares (last axis)."""
-    order, seed, build = np.moveaxis(np.asarray(squares), -1, 0)
-    parts = [(order - seed) / (seeds * builds), (seed - build) / builds, build]
+def _cube(table):
+    """Values by order, seed, build and query."""
+    names = ["order", "seed", "build", "query"]
+    shape = tuple(table[name].nunique() for name in names)
+    values = table.sort_values(names)["value"].to_numpy(dtype=np.float64)
+    if len(table) != np.prod(shape) or table.duplicated(names).any() or min(shape) < 2:
+        raise InputError(
+            f"the design has {len(table)} values in levels of {shape}; it must be balanced, with two of each at least."
+        )
+    if not np.isfinite(values).all():
+        raise InputError(f"{(~np.isfinite(values)).sum()} values of the design are not finite; all must be.")
+    return values.reshape(shape)
+
+
+def _mean_squares(cube):
+    """Mean squares of queries; of order, seed and build in the graphs' means; and of query x order, seed, build."""
+    orders, seeds, builds, q = cube.shape
+    of_seed, of_order = cube.mean(axis=2, keepdims=True), cube.mean(axis=(1, 2), keepdims=True)
+    parts = [of_order - cube.mean(axis=(0, 1, 2)), of_seed - of_order, cube - of_seed]
+    weights = [seeds * builds, builds, 1]
+    degrees = [orders - 1, orders * (seeds - 1), orders * seeds * (builds - 1)]
+    graphs, crossed = [], []
+    for part, weight, free in zip(parts, weights, degrees, strict=True):
+        mean = part.mean(axis=3, keepdims=True)
+        graphs.append(weight * (mean**2).sum() / free)
+        crossed.append(weight * ((part - mean) ** 2).sum() / (free * (q - 1)))
+    return np.array([orders * seeds * builds * cube.mean(axis=(0, 1, 2)).var(ddof=1), *graphs, *crossed])
+
+
+def _components(squares, shape):
+    """Variances of the mean over queries by `SOURCES`, from the mean squares (last axis)."""
+    orders, seeds, builds, q = shape
+    query, order, seed, build, by_order, by_seed, by_build = np.moveaxis(squares, -1, 0)
+    # sum of what query x order, query x seed and query x build have each
+    crossed = (by_order - by_seed) / (seeds * builds) + (by_seed - by_build) / builds + by_build
+    order, seed, build = order - by_order / q, seed - by_seed / q, build - by_build / q
+    sample = (query - by_order) / (orders * seeds * builds)
+    parts = [sample / q, crossed / q, (order - seed) / (seeds * builds), (seed - build) / builds, build]
     return np.maximum(np.stack(parts, axis=-1), 0)

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from . import causes, describe, odds, variance
+from . import causes, describe, intervals, odds, variance
+from .checks import InputError
 from .exact import exact_neighbors
 from .indexes import build_index
 from .lid import lid
@@ -51,13 +52,25 @@ def traced(indexes, base, rows, exact: Neighbors, ef: int, *, metric: str = "l2"
         of level 0, a query). ``missed``: of `causes.missed`, with engine, effort and found_at_twice (whether the
         library finds the neighbor at twice the effort). ``shares``: of `causes.shares`, with engine and found_at_twice
         (share).
+
+    Raises
+    ------
+    InputError
+        If an index has no graph that can be traced, or rows and exact neighbors do not fit.
+
+    Examples
+    --------
+    >>> base = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
+    >>> index = build_index("hnswlib", base)
+    >>> traced([index], base, np.arange(100), exact_neighbors(base, k=5), 5).check["same"].tolist()
+    [1.0]
     """
     distances = distance_rows(base, base[rows], metric)
     checks, lost, parts = [], [], []
     for index in indexes:
         traces = trace(index, distances, exact.k + 1, ef)
         found = index.search(base[rows], exact.k + 1, ef=ef)
-        same, close = same_answers(traces, found), undecided(traces, distances)
+        same, close = same_answers(traces, found), undecided(traces, distances, metric=metric)
         counted = np.nan if index.distance_computations is None else index.distance_computations / len(rows)
         effort = index.effective_ef(exact.k + 1, ef)
         checks.append({
@@ -76,6 +89,10 @@ def traced(indexes, base, rows, exact: Neighbors, ef: int, *, metric: str = "l2"
         parts.append(shares.assign(engine=index.engine, found_at_twice=shares["cause"].map(by_cause).astype(float)))
         lost.append(missed)
     return Traced(pd.DataFrame(checks), pd.concat(lost, ignore_index=True), pd.concat(parts, ignore_index=True))
+
+
+def _varies(values) -> bool:
+    return len(np.unique(values)) > 1
 
 
 def _mean(values) -> float:
@@ -101,8 +118,25 @@ def trait_pairs(found: Neighbors, exact_all: Neighbors, rows, in_degree, labels=
     DataFrame
         k_occurrence: how many points have the neighbor among their k nearest; inserted: its place in the order of
         insertion; label_frequency: points of the base that have its label; same_label: 1 where it has the query's.
+
+    Raises
+    ------
+    InputError
+        If degrees or labels are not one a point, or rows lie outside the base.
+
+    Examples
+    --------
+    >>> base = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    >>> exact, rows = exact_neighbors(base, k=5), np.arange(50)
+    >>> list(trait_pairs(exact, exact, rows, np.ones(50)))[4:]
+    ['in_degree', 'k_occurrence', 'point_lid', 'inserted', 'query_lid']
     """
-    n, dimension = len(exact_all.ids), lid(exact_all)
+    n, dimension, rows = len(exact_all.ids), lid(exact_all), np.asarray(rows)
+    for name, values in {"in_degree": in_degree, "labels": labels}.items():
+        if values is not None and np.shape(values) != (n,):
+            raise InputError(f"{name} have shape {np.shape(values)}; ({n},) is needed, one a point.")
+    if rows.ndim != 1 or rows.dtype.kind not in "iu" or (len(rows) and not 0 <= rows.min() <= rows.max() < n):
+        raise InputError(f"rows must be whole numbers from 0 to {n - 1}, the points that were asked.")
     of_points = {
         "in_degree": in_degree,
         "k_occurrence": describe.k_occurrence(exact_all, n),
@@ -110,6 +144,7 @@ def trait_pairs(found: Neighbors, exact_all: Neighbors, rows, in_degree, labels=
         "inserted": np.arange(n),
     }
     if labels is not None:
+        labels = np.asarray(labels)
         _, place, count = np.unique(labels, return_inverse=True, return_counts=True)
         of_points["label_frequency"] = count[place]
     exact, of_queries = exact_all.rows(rows), {"query_lid": dimension}
@@ -131,6 +166,12 @@ def agreement(overlaps: dict[str, np.ndarray], seed: int = 0) -> pd.DataFrame:
     ----------
     overlaps : dict of str to (q, r) array
         By what was repeated. Fewer than two graphs, or queries, give nan.
+
+    Examples
+    --------
+    >>> agreement({"seeds": np.array([[0.5, 0.5], [1.0, 1.0]])})[["repeated", "graphs", "icc"]]
+      repeated  graphs  icc
+    0    seeds       2  1.0
     """
     rows = []
     for name, values in overlaps.items():
@@ -152,9 +193,10 @@ def on_other_data(samples, k: int, ef: int, *, metric: str = "l2", seed: int = 0
     Returns
     -------
     DataFrame
-        One row a sample: data, points, queries, lost (share), too_far, missed_links, cut_off (shares of the lost),
-        found_at_twice (share of the lost that twice the effort finds), low_in_degree and high_in_degree (share lost in
-        the lowest and highest tenth by in-degree), auc with auc_low and auc_high, lid_correlation with lid_low and
+        One row a sample: data, points, queries, lost (share), too_far, missed_links, cut_off, tied (shares of the
+        lost), found_at_twice (share of the lost that twice the effort finds), low_in_degree and high_in_degree (share
+        lost in the lowest and highest group by in-degree) with low_pairs and high_pairs (share of the pairs in that
+        group, a tenth but for ties), auc with auc_low and auc_high, lid_correlation with lid_low and
         lid_high.
     """
     rows = []
@@ -166,18 +208,24 @@ def on_other_data(samples, k: int, ef: int, *, metric: str = "l2", seed: int = 0
         one = traced([index], sample.base, sample.rows, exact, ef, metric=metric, seed=seed)
         found = index.search(sample.base[sample.rows], near, ef=ef, exclude_self=sample.rows)
         pairs = trait_pairs(found, exact_all, sample.rows, index.graph().in_degree(), sample.labels)
-        rates = causes.rates(pairs, ["in_degree", "rank"], seed=seed)
-        degree = rates[rates["trait"] == "in_degree"]["rate"]
-        model = odds.fit(pairs, told(pairs), logs=LOGS, seed=seed)
-        drifted = causes.rank_correlation(1 - overlap(exact, found), lid(exact), seed=seed)
+        low = high = {"rate": np.nan, "pairs": np.nan}
+        if _varies(pairs["in_degree"]):
+            degree = causes.rates(pairs, ["in_degree"], seed=seed)
+            low, high = degree.iloc[0], degree.iloc[-1]
+        area = (np.nan,) * 3
+        if any(_varies(pairs[trait]) for trait in told(pairs)):
+            model = odds.fit(pairs, told(pairs), logs=LOGS, seed=seed)
+            area = (model.auc, model.low, model.high)
+        drifted = intervals.rank_correlation(1 - overlap(exact, found), lid(exact), seed=seed)
         share = one.shares.set_index("cause")["share"]
         rows.append({
             "data": sample.name, "points": len(sample.base), "queries": len(sample.rows), "lost": pairs["lost"].mean(),
             "too_far": share[causes.TOO_FAR], "missed_links": share[causes.MISSED], "cut_off": share[causes.CUT_OFF],
+            "tied": share[causes.TIED],
             "found_at_twice": _mean(one.missed["found_at_twice"]),
-            "low_in_degree": degree.iloc[0] if len(degree) else np.nan,
-            "high_in_degree": degree.iloc[-1] if len(degree) else np.nan,
-            **dict(zip(("auc", "auc_low", "auc_high"), (model.auc, model.low, model.high), strict=True)),
+            "low_in_degree": low["rate"], "high_in_degree": high["rate"],
+            "low_pairs": low["pairs"] / len(pairs), "high_pairs": high["pairs"] / len(pairs),
+            **dict(zip(("auc", "auc_low", "auc_high"), area, strict=True)),
             **dict(zip(("lid_correlation", "lid_low", "lid_high"), drifted, strict=True)),
         })  # fmt: skip
     return pd.DataFrame(rows)

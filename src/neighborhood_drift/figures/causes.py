@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..causes import TRAITS
+from ..causes import TIED, TRAITS
 from ..summaries import label
 from . import style
 
@@ -18,6 +18,7 @@ LOOKS = {
     "cut off": (style.BLACK, ""),
     "in-neighbors missed": (style.ORANGE, "//"),
     "in-neighbors too far": (style.SKY, ""),
+    TIED: (style.GREY, ".."),
 }
 
 
@@ -34,7 +35,10 @@ def classes(shares: pd.DataFrame, missed: pd.DataFrame) -> Figure:
     figure, (left, right) = style.new(1, 2, size=(6.4, 3.4), width_ratios=(1.2, 1))
     engines = list(dict.fromkeys(shares["engine"]))
     start = np.zeros(len(engines))
+    tied = (shares["cause"] == TIED) & (shares["missed"] > 0)
     for cause, (color, hatch) in LOOKS.items():
+        if cause == TIED and not tied.any():
+            continue
         part = shares[shares["cause"] == cause].set_index("engine")["share"].reindex(engines).fillna(0).to_numpy()
         left.barh(engines, part, left=start, color=color, hatch=hatch, edgecolor="white", label=cause, height=0.6)
         start += part
