@@ -1,6 +1,7 @@
 """The command line over a small study: where runs go, what is refused and with which status."""
 
 import errno
+import json
 import os
 
 import numpy as np
@@ -68,11 +69,16 @@ def test_status_names_each_notebook_with_its_question(study):
     assert "02-second: not yet run\n    Second: is it?\n" in call("status").output
 
 
-def test_facts_of_a_run_are_kept_for_the_paper(study):
+def test_facts_of_a_run_are_kept_for_the_paper(study, monkeypatch):
     root, _ = study
-    write_text(root / "runs" / "r" / "_variables.yml", "families: {redis_overlap: '0.9', other: '1'}\n")
-    assert call("extra", "redis", "--command", "how", "--out", "runs/r").exit_code == 0
-    assert "redis_overlap: '0.9'" in (root / "report" / "published" / "extra" / "redis.yml").read_text()
+    np.save(root / "mine.npy", np.eye(40, dtype=np.float32))
+    grounds = {"parameters": {"vectors": str(root / "mine.npy")}, "data": {}}
+    receipt = {"grounds": grounds, "facts": {"families": {"redis_overlap": "0.9", "other": "1", "more": "2"}}}
+    write_text(root / "runs" / "r" / "notebooks" / "01-first.json", json.dumps(receipt))
+    words = ("extra", "redis", "--command", "how", "--out", "runs/r", "--also", "families.more")
+    assert call(*words).exit_code == 0
+    kept = (root / "report" / "published" / "extra" / "redis.yml").read_text()
+    assert "redis_overlap: '0.9'" in kept and "more: '2'" in kept and "other" not in kept and "points: '20'" in kept
     assert call("extra", "redis").exit_code == 2
 
 

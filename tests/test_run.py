@@ -16,7 +16,6 @@ from neighborhood_drift.checks import InputError
 from neighborhood_drift.files import replacing, write_text
 from neighborhood_drift.images import ImageList
 from neighborhood_drift.study import freshness
-from neighborhood_drift.study.extra import EXTRA, keep_extra, read_extra
 from neighborhood_drift.study.parameters import (
     LOWEST,
     ParameterSet,
@@ -225,40 +224,6 @@ def test_further_data_at_hand_are_part_of_what_a_run_hangs_on(project):
     assert reasons(also=[]) == ["", "parameters and data changed"]
     np.save(more / "mine.npy", np.eye(5, dtype=np.float32))
     assert reasons() == ["", "data changed"]
-
-
-def test_facts_of_further_runs_fill_in_what_a_run_lacks(project):
-    extra = project.root / EXTRA
-    facts = {"first": {"redis_points": "8"}, "second": {"fact_30": "7", "fact_31": "7"}, "third": {"fact": "9"}}
-    write_text(extra / "far-away.yml", yaml.safe_dump({"command": "how", "facts": facts}))
-    run(project, ParameterSet({"points": 30}), say=quiet)
-    variables = yaml.safe_load((project.out / "_variables.yml").read_text())
-    assert variables["first"] == {"points": "30", "top": "0.988", "redis_points": "8"}
-    assert variables["second"] == {"fact_30": "60", "fact_31": "not available"}, "two runs are not mixed"
-    assert variables["third"] == {"fact": "9"} and variables["extra"] == {"far_away": "how"}
-    assert not (project.out / "facts" / "third.json").exists(), "the run's own facts stay its own"
-    kept = keep_extra(Project(project.root, project.out), "redis", "how redis")
-    assert yaml.safe_load(kept.read_text()) == {"command": "how redis", "facts": {"first": {"redis_points": "8"}}}
-    with pytest.raises(StudyError, match=r"far-away.yml and redis.yml both hold first.redis_points"):
-        run(project, ParameterSet({"points": 30}), say=quiet)
-    kept.unlink()
-    with pytest.raises(InputError, match="has nowhere in its name"):
-        keep_extra(project, "nowhere", "how")
-    with pytest.raises(InputError, match="run the study first"):
-        keep_extra(Project(project.root, project.root / "none"), "redis", "how")
-
-
-@pytest.mark.parametrize(
-    "text", ["[", "a: 1", "command: x\nfacts: [1]", "command: x\nfacts: {a: {b: 1}}", "command: 1\nfacts: {}", ""]
-)
-def test_malformed_facts_of_further_runs_are_refused(project, text):
-    write_text(project.root / EXTRA / "bad.yml", text)
-    with pytest.raises(StudyError, match=r"bad.yml (is not YAML|must hold `command:`)"):
-        read_extra(project)
-
-
-def test_the_committed_facts_of_further_runs_can_be_read():
-    assert isinstance(read_extra(Project(ROOT, ROOT / "report")), dict)
 
 
 def test_what_a_killed_run_was_writing_is_cleared(project):

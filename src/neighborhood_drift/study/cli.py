@@ -162,11 +162,15 @@ def compare(out: Out = None):
 def extra(
     name: Annotated[str, typer.Argument(help="The word that its facts have in their names, such as redis.")],
     command: Annotated[str, typer.Option("--command", metavar="TEXT", help="How the run was made, for the paper.")],
+    also: Annotated[
+        list[str] | None,
+        typer.Option("--also", metavar="SECTION.FACT", help="A fact to keep that lacks the word; repeatable."),
+    ] = None,
     out: Out = None,
 ):
     """Keep facts of a run that needs what a fresh clone lacks, for the paper: report/published/extra/NAME.yml."""
     root = find_root()
-    path = keep_extra(Project(root, (out or root / "report").resolve()), name, command)
+    path = keep_extra(Project(root, (out or root / "report").resolve()), name, command, also or ())
     _say(f"{path} written; `run` brings its facts into the paper's variables")
 
 

@@ -1,0 +1,199 @@
+"""Facts of further runs: what is kept of a run, on what it was measured, and where it comes into the paper."""
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+
+from neighborhood_drift.checks import InputError
+from neighborhood_drift.files import write_text
+from neighborhood_drift.study.extra import EXTRA, SETTING, holds, keep_extra, read_extra, with_extra
+from neighborhood_drift.study.parameters import ParameterSet
+from neighborhood_drift.study.project import Project, StudyError, find_root
+from neighborhood_drift.study.run import run
+
+ROOT = find_root()
+SET = dict(zip(SETTING, ("far", "123", "cosine", "5,000"), strict=True))
+NOTEBOOK = """\
+# %% tags=["parameters"]
+vectors = "mine.npy"
+metric = "l2"
+points = 0
+also = ["more"]
+data_dir = ""
+out = ""
+
+# %%
+from neighborhood_drift import facts
+"""
+FIRST = NOTEBOOK + 'facts.record("first", out=out, recall_ivf="1", recall_ivf_pq="2", recall_redis="not available")\n'
+SECOND = NOTEBOOK + 'facts.record("second", out=out, more_points="3", furthermore="4", size="5")\n'
+
+
+@pytest.fixture
+def project(tmp_path) -> Project:
+    """Two notebooks on 8 points of one file; a second file, of 6 points, lies in the folder of further data."""
+    for name, text in (("01-first", FIRST), ("02-second", SECOND)):
+        write_text(tmp_path / "notebooks" / f"{name}.py", text)
+    write_text(tmp_path / "report" / "index.qmd", "# Paper\n")
+    (tmp_path / "further").mkdir()
+    for path, size in (("mine.npy", 8), ("further/more.npy", 6)):
+        np.save(tmp_path / path, np.eye(size, dtype=np.float32))
+    return Project(tmp_path, tmp_path / "out")
+
+
+def measured(project: Project, notebooks=None, **given) -> dict:
+    """The variables of a run, as the paper gets them."""
+    root = project.root
+    given |= {"data_dir": str(root / "further")}
+    chosen = ParameterSet({"vectors": str(root / "mine.npy")}, notebooks or {}, given=given)
+    run(project, chosen, say=lambda line: None)
+    return yaml.safe_load((project.out / "_variables.yml").read_text(encoding="utf-8"))
+
+
+def published(project: Project, name: str, facts: dict) -> None:
+    content = {"command": "how", "setting": SET, "facts": facts}
+    write_text(project.root / EXTRA / f"{name}.yml", yaml.safe_dump(content))
+
+
+def kept(path) -> dict:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+# ---- which facts are kept
+
+
+def test_facts_of_an_earlier_further_run_are_not_kept_as_those_of_this_one(project):
+    published(project, "earlier", {"first": {"barycenter_redis": "8"}})
+    assert measured(project)["first"]["barycenter_redis"] == "8"
+    with pytest.raises(InputError, match="measured no fact with redis in its name"):
+        keep_extra(project, "redis", "how")
+    with pytest.raises(InputError, match=r"measured no first.barycenter_redis"):
+        keep_extra(project, "ivf", "how", ["first.barycenter_redis"])
+
+
+def test_a_name_is_whole_words_and_no_part_of_a_longer_name(project):
+    measured(project)
+    assert kept(keep_extra(project, "ivf", "how"))["facts"] == {"first": {"recall_ivf": "1"}}
+    assert kept(keep_extra(project, "ivf-pq", "how"))["facts"] == {"first": {"recall_ivf_pq": "2"}}
+    assert kept(keep_extra(project, "more", "how"))["facts"] == {"second": {"more_points": "3"}}
+
+
+@pytest.mark.parametrize(
+    "fact, word, is_one",
+    [
+        ("redis", "redis", True),
+        ("worst_tenth_redis_chance", "redis", True),
+        ("redistributed", "redis", False),
+        ("recall_ivf_nlist256", "ivf", False),
+        ("recall_ivf_nlist256", "ivf_nlist256", True),
+        ("recall_hnsw_sq8", "sq8", False),
+        ("ivf_beside_ivf_pq", "ivf", True),
+        ("fashion_mnist_auc", "mnist", False),
+        ("fashion_mnist_auc", "fashion_mnist", True),
+        ("mnist_of_fashion", "fashion_mnist", False),
+    ],
+)
+def test_which_facts_are_of_a_name(fact, word, is_one):
+    assert holds(fact, word) is is_one
+
+
+def test_facts_without_the_name_are_kept_where_they_are_asked_for(project):
+    measured(project)
+    found = kept(keep_extra(project, "more", "how", ["second.size"]))
+    assert found["facts"] == {"second": {"more_points": "3", "size": "5"}}
+    with pytest.raises(InputError, match=r"measured no second.width"):
+        keep_extra(project, "more", "how", ["second.width"])
+    with pytest.raises(InputError, match="run the study first"):
+        keep_extra(Project(project.root, project.root / "none"), "more", "how")
+
+
+# ---- what they were measured on
+
+
+def test_the_vectors_of_the_run_are_named_with_the_facts(project):
+    receipt = measured(project, metric="cosine", points=5) and json.loads(project.receipt("01-first").read_text())
+    found = kept(keep_extra(project, "ivf", "how"))
+    checksum = receipt["grounds"]["data"]["vectors"]
+    assert found["setting"] == {"data": "mine", "sha256": checksum, "metric": "cosine", "points": "5"}
+    assert found["command"] == "how" and read_extra(project) == {"ivf": found}
+
+
+def test_further_data_of_that_name_are_what_its_facts_were_measured_on(project):
+    measured(project, points=7)
+    found = kept(keep_extra(project, "more", "how"))["setting"]
+    assert (found["data"], found["points"], found["metric"]) == ("more", "6", "l2")
+
+
+def test_points_that_differ_or_are_gone_are_refused(project):
+    measured(project, {"01-first": {"points": 5}})
+    with pytest.raises(InputError, match=r"01-first measured on .*'5'.*, 02-second on .*'6'"):
+        keep_extra(project, "more", "how", ["first.recall_ivf"])
+    np.save(project.root / "mine.npy", np.eye(9, dtype=np.float32))
+    with pytest.raises(InputError, match="mine is not what 01-first has measured on"):
+        keep_extra(project, "ivf", "how")
+
+
+# ---- where they come in
+
+
+def test_a_section_comes_in_whole_or_not_at_all(project):
+    facts = {"first": {"barycenter_redis": "8"}, "second": {"size": "7", "width": "7"}, "third": {"fact": "9"}}
+    published(project, "far-away", facts)
+    variables = measured(project)
+    assert variables["first"]["barycenter_redis"] == "8" and variables["third"] == {"fact": "9"}
+    assert variables["second"]["size"] == "5" and variables["second"]["width"] == "not available"
+    assert not (project.out / "facts" / "third.json").exists(), "the run's own facts stay its own"
+    published(project, "other", {"third": {"fact": "9"}})
+    with pytest.raises(StudyError, match=r"far-away.yml and other.yml both hold third.fact"):
+        with_extra({}, project)
+
+
+def test_the_paper_can_say_what_they_were_measured_on(project):
+    published(project, "far-away", {"first": {"barycenter_redis": "8"}, "second": {"size": "7"}})
+    about = measured(project)["extra"]
+    assert about == {
+        "far_away_command": "how",
+        **{f"far_away_{what}": value for what, value in SET.items()},
+        "far_away_first_run": "a separate run on 5,000 points of far, by the cosine distance",
+        "far_away_second_run": "this run",
+    }
+
+
+WHOLE = {"command": "x", "setting": SET, "facts": {"a": {"b": "1"}}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[",
+        "",
+        "a: 1",
+        *(
+            yaml.safe_dump(WHOLE | part)
+            for part in (
+                {"command": 1},
+                {"facts": [1]},
+                {"facts": {"a": {"b": 1}}},
+                {"setting": {}},
+                {"setting": SET | {"metric": "miles"}},
+                {"setting": SET | {"metric": ["l2"]}},
+                {"setting": SET | {"points": 5}},
+                {"more": 1},
+            )
+        ),
+        yaml.safe_dump({"command": "x", "facts": {}}),
+    ],
+)
+def test_malformed_facts_of_further_runs_are_refused(project, text):
+    write_text(project.root / EXTRA / "bad.yml", text)
+    with pytest.raises(StudyError, match=r"bad.yml (is not YAML|must hold `command:`)"):
+        read_extra(project)
+
+
+def test_the_committed_facts_of_further_runs_say_where_they_come_from():
+    found = read_extra(Project(ROOT, ROOT / "report"))
+    assert {"redis", "fashion-mnist"} <= set(found)
+    assert found["redis"]["setting"]["metric"] == "cosine", "its vector sets know no other"
+    assert found["fashion-mnist"]["setting"]["data"] == "fashion-mnist"
