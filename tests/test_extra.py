@@ -11,7 +11,7 @@ from neighborhood_drift.files import write_text
 from neighborhood_drift.study.extra import EXTRA, SETTING, holds, keep_extra, read_extra, with_extra
 from neighborhood_drift.study.parameters import ParameterSet
 from neighborhood_drift.study.project import Project, StudyError, find_root
-from neighborhood_drift.study.run import run
+from neighborhood_drift.study.run import plan, write_variables
 
 ROOT = find_root()
 SET = dict(zip(SETTING, ("far", "123", "cosine", "5,000"), strict=True))
@@ -23,19 +23,18 @@ points = 0
 also = ["more"]
 data_dir = ""
 out = ""
-
-# %%
-from neighborhood_drift import facts
 """
-FIRST = NOTEBOOK + 'facts.record("first", out=out, recall_ivf="1", recall_ivf_pq="2", recall_redis="not available")\n'
-SECOND = NOTEBOOK + 'facts.record("second", out=out, more_points="3", furthermore="4", size="5")\n'
+RECORDED = {
+    "01-first": {"first": {"recall_ivf": "1", "recall_ivf_pq": "2", "recall_redis": "not available"}},
+    "02-second": {"second": {"more_points": "3", "furthermore": "4", "size": "5"}},
+}
 
 
 @pytest.fixture
 def project(tmp_path) -> Project:
     """Two notebooks on 8 points of one file; a second file, of 6 points, lies in the folder of further data."""
-    for name, text in (("01-first", FIRST), ("02-second", SECOND)):
-        write_text(tmp_path / "notebooks" / f"{name}.py", text)
+    for name in RECORDED:
+        write_text(tmp_path / "notebooks" / f"{name}.py", NOTEBOOK)
     write_text(tmp_path / "report" / "index.qmd", "# Paper\n")
     (tmp_path / "further").mkdir()
     for path, size in (("mine.npy", 8), ("further/more.npy", 6)):
@@ -44,12 +43,13 @@ def project(tmp_path) -> Project:
 
 
 def measured(project: Project, notebooks=None, **given) -> dict:
-    """The variables of a run, as the paper gets them."""
+    """Receipts as a run of the two notebooks leaves them, and the variables that the paper gets from them."""
     root = project.root
     given |= {"data_dir": str(root / "further")}
     chosen = ParameterSet({"vectors": str(root / "mine.npy")}, notebooks or {}, given=given)
-    run(project, chosen, say=lambda line: None)
-    return yaml.safe_load((project.out / "_variables.yml").read_text(encoding="utf-8"))
+    for name, (_, _, grounds) in plan(project, chosen).items():
+        write_text(project.receipt(name), json.dumps({"grounds": grounds, "facts": RECORDED[name]}))
+    return yaml.safe_load(write_variables(project).read_text(encoding="utf-8"))
 
 
 def published(project: Project, name: str, facts: dict) -> None:
