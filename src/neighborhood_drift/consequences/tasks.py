@@ -79,7 +79,7 @@ def _accuracy(case, result, exact):
 
 
 def _calibration(case, result, exact):
-    return voting.calibration_error(result[0] == case.labels, result[1])
+    return voting.calibration_error(result[0] == case.labels, *result[1:])
 
 
 def _spread(case: Case, nb: Neighbors):

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.sparse import csr_array, csr_matrix
 from sklearn.semi_supervised import LabelSpreading
 
+from ..knn_graph import links
 from ..neighbors import MISSING, Neighbors
 
 # Labelled points of each class, from which the others' labels are spread.
@@ -14,61 +15,74 @@ LABELLED = 5
 BINS = 10
 
 
-def vote(nb: Neighbors, labels) -> tuple[np.ndarray, np.ndarray]:
-    """Class of most neighbors of each point, and the share of its neighbors that agree.
+def vote(nb: Neighbors, labels) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Class of most neighbors of each point, how many of its neighbors agree, and of how many.
 
     Parameters
     ----------
     nb : Neighbors
         (n, k) lists over labelled points.
-    labels : (n,) integers
+    labels : (n,) integers, at least 0
+        As `Case.labels`: a negative one could not be told from no answer.
 
     Returns
     -------
-    (n,) int64, (n,) float64
-        Of equally strong classes the one whose nearest member is nearer; -1 with a share of 0 where a list is empty.
+    winner : (n,) int64
+        Of equally strong classes the one whose nearest member is nearer; -1 where a list is empty.
+    agreeing : (n,) int64
+        Neighbors of that class.
+    found : (n,) int64
+        Neighbors in the list.
 
     Examples
     --------
     >>> vote(Neighbors([[1, 2], [0, -1]], [[1.0, 2.0], [1.0, np.inf]]), [5, 3, 8])
-    (array([3, 5]), array([0.5, 1. ]))
+    (array([3, 5]), array([1, 1]), array([2, 1]))
     """
     classes, codes = np.unique(labels, return_inverse=True)
     there = nb.ids != MISSING
     rows, places = np.nonzero(there)
-    votes = np.zeros((len(nb.ids), len(classes)))
+    votes = np.zeros((len(nb.ids), len(classes)), dtype=np.int64)
     first = np.full(votes.shape, nb.k)
     voted = codes[nb.ids[there]]
     np.add.at(votes, (rows, voted), 1)
     np.minimum.at(first, (rows, voted), places)
     winner = np.argmax(votes - first / (nb.k + 1), axis=1)
     found = nb.found
-    share = votes[np.arange(len(votes)), winner] / np.maximum(found, 1)
-    return np.where(found > 0, classes[winner], -1), np.where(found > 0, share, 0.0)
+    return np.where(found > 0, classes[winner], MISSING), votes[np.arange(len(votes)), winner], found
 
 
-def calibration_error(right, confidence) -> float:
+def calibration_error(right, agreeing, found) -> float:
     """Mean gap between confidence and the share of right answers, over bins of confidence.
 
-    The expected calibration error of Guo, Pleiss, Sun and Weinberger (2017), equation 3: bins of equal width, each
-    weighted by its points.
+    Parameters
+    ----------
+    right : (n,) bool
+    agreeing, found : (n,) integers
+        Of `vote`; confidence is agreeing / found, and 0 where none was found.
 
-    >>> calibration_error([True, False], [0.75, 0.75])
+    Notes
+    -----
+    The expected calibration error of Guo, Pleiss, Sun and Weinberger (2017), equation 3, with their bins: of equal
+    width, each with its upper edge and without its lower one, each weighted by its points. Votes are counts, so which
+    bin a confidence on an edge is in does not hang on its last bit.
+
+    Examples
+    --------
+    >>> calibration_error([True, False], [3, 3], [4, 4])
     0.25
     """
-    right, confidence = np.asarray(right, dtype=np.float64), np.asarray(confidence, dtype=np.float64)
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    right, agreeing, of = np.asarray(right, dtype=np.float64), np.asarray(agreeing), np.maximum(found, 1)
+    confidence = agreeing / of
+    bins = np.maximum(-(-agreeing * BINS // of) - 1, 0)
     gaps = np.bincount(bins, right - confidence, minlength=BINS)
     return float(np.abs(gaps).sum() / len(right))
 
 
 def mutual(nb: Neighbors) -> csr_array:
     """Adjacency of the graph in which two points are linked if either lists the other: (n, n), ones."""
-    n = len(nb.ids)
-    there = nb.ids != MISSING
-    rows, _ = np.nonzero(there)
-    links = csr_array((np.ones(len(rows)), (rows, nb.ids[there])), shape=(n, n))
-    return links.maximum(links.T)
+    listed = links(nb).astype(np.float64)
+    return listed.maximum(listed.T)
 
 
 def spread_labels(nb: Neighbors, labels, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -78,7 +92,7 @@ def spread_labels(nb: Neighbors, labels, seed: int) -> tuple[np.ndarray, np.ndar
     ----------
     nb : Neighbors
         (n, k) lists.
-    labels : (n,) integers
+    labels : (n,) integers, at least 0
     seed : int
         Draws the labelled points: five of each class, or all but one of a smaller one.
 
