@@ -1,6 +1,6 @@
 """What lost neighbors do to the work built on neighbor lists: voting, outliers, clusters, density, dimension, maps."""
 
-from .cases import Case, lowest_recall, planted, samples
+from .cases import Case, build, lowest_recall, planted, samples, sizes
 from .compare import against_random, needed, noise, summarize
 from .maps import layouts, turned
 from .measure import EMPTIED, NUMBER, RANDOM, RANKS, measure, moved
@@ -28,6 +28,7 @@ __all__ = [
     "against_facts",
     "against_random",
     "against_table",
+    "build",
     "cluster_facts",
     "cluster_table",
     "fact_values",
@@ -43,6 +44,7 @@ __all__ = [
     "on_others",
     "planted",
     "samples",
+    "sizes",
     "summarize",
     "task_table",
     "turned",

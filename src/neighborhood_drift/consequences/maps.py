@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from ..metrics import overlap
 from ..neighbors import Neighbors
-from .cases import Case, at_random, from_index
+from .cases import Case, at_random, build, from_index
 from .measure import RANDOM
 
 # Neighborhood size of trustworthiness, independent of the lists that made the map.
@@ -84,12 +84,13 @@ def layouts(
         points' own distances; Venna and Kaski 2001), procrustes (share of variance by which it differs from the exact
         map of the first seed after shift, turn and scale).
     dict of (n, 2) arrays
-        Maps by name: "exact", "exact, another seed", and "random <recall>" for each recall.
+        Maps by name: "exact"; "exact, another seed" (the first of these), where ``seeds`` is not 0; and
+        "recall <recall>" for each recall of random loss.
     """
     trusted = min(TRUSTED, (len(case.base) - 1) // 2)
     plan = [(RANDOM, nb) for _, nb in at_random(case, recalls)]
-    for engine in engines:
-        found = [nb for _, nb in from_index(case, engine, params=params or {}, threads=threads, cache=cache)]
+    for engine, index in build(case, engines, params=params, threads=threads, cache=cache)[0].items():
+        found = [nb for _, nb in from_index(case, index)]
         reached = np.array([overlap(case.truth, nb).mean() for nb in found])
         plan += [(engine, found[i]) for i in sorted({int(np.abs(reached - recall).argmin()) for recall in recalls})]
     plan = [(EXACT, case.truth, case.seed + 1 + i) for i in range(seeds)] + [(*one, case.seed) for one in plan]

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from ..losses import matched, rank_profile
 from ..metrics import overlap
-from .cases import Case, at_random, from_index, without
+from .cases import Case, at_random, build, from_index, without
 from .tasks import TASKS
 
 # Names of the two null models in tables.
@@ -42,7 +42,8 @@ def measure(
         Of the null models: neighbors lost at random and replaced by the next ones, or their slots left empty. 1 is
         always among them.
     engines : iterable of str
-        Names of engines, searched at efforts that double from the lowest.
+        Names of engines, searched at efforts that double from the lowest; those that `cases.build` cannot build have
+        no rows.
     nulls : iterable of str
         Which null models: `RANDOM`, `EMPTIED`.
     compared_at : float, default 0.9
@@ -104,6 +105,13 @@ def moved(cases, *, tasks=TASKS) -> pd.DataFrame:
     -------
     DataFrame
         One row a case and task: task, seed, deviation of the score on the points that stay.
+
+    Examples
+    --------
+    >>> from neighborhood_drift.consequences import samples
+    >>> case = samples(np.random.default_rng(0).random((60, 3), dtype=np.float32), None, size=0, k=5, count=1)[0]
+    >>> moved([case], tasks={"density": TASKS["density"]}).round(2).values.tolist()
+    [['density', 0, -0.05]]
     """
     rows = []
     for case in cases:
@@ -111,7 +119,7 @@ def moved(cases, *, tasks=TASKS) -> pd.DataFrame:
         for name, task in tasks.items():
             if task.agreement and _fits(task, case):
                 before, after = task.run(case, case.truth), task.run(case, lists)
-                deviation = task.deviation(task.score(case, after[stay], before[stay]), 1.0)
+                deviation = task.deviation(task.score(case, after, before[stay]), 1.0)
                 rows.append((name, case.seed, deviation))
     return pd.DataFrame(rows, columns=["task", "seed", "deviation"])
 
@@ -132,8 +140,8 @@ def _of_nulls(case, nulls, recalls):
 
 
 def _of_engines(case, engines, compared_at, params, threads, cache):
-    for engine in engines:
-        found = list(from_index(case, engine, params=params, threads=threads, cache=cache))
+    for engine, index in build(case, engines, params=params, threads=threads, cache=cache)[0].items():
+        found = list(from_index(case, index))
         for step, nb in found:
             yield engine, "", step, nb
         step, nearest = min(found, key=lambda one: abs(_recall(case, one[1]) - compared_at))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 from sklearn.cluster import DBSCAN, HDBSCAN
 
 from ..metrics import kth_distance
@@ -16,7 +17,7 @@ CORE, CORE_SHARE = 5, 0.2
 # HDBSCAN: points of the smallest cluster, and of the neighborhood that sets a point's density, itself included. With
 # larger neighborhoods it finds one cluster, or none, in samples of the bundled vectors.
 SMALLEST, NEAR = 5, 2
-# Points that no list links are set this many times the largest distance apart.
+# Parts of the graph that no list links are set this many times the largest distance apart.
 APART = 10.0
 
 
@@ -71,16 +72,29 @@ def dbscan(nb: Neighbors, radius: float) -> np.ndarray:
 def hdbscan(nb: Neighbors) -> np.ndarray:
     """Cluster of each point by HDBSCAN (Campello et al. 2013) on the graph of the lists: (n,) int64, -1 for noise.
 
-    Points that no list links are far apart (ten times the largest distance), which keeps one tree where the graph has
-    several parts. Memory: n^2 float64.
+    Parts of the graph that are smaller than a cluster (below five points; a point without links is one) are noise and
+    take no part: all of them equally far away, they would chain into a cluster that nobody found. The parts that are
+    left are ten times the largest distance apart, which joins them in one tree above all their own clusters; so a part
+    can be one cluster where there are several, as in HDBSCAN with infinite distances, and cannot where it is the only
+    one. Memory: n^2 float64.
+
+    Examples
+    --------
+    >>> hdbscan(Neighbors([[1], [0], [-1]], [[1.0], [1.0], [np.inf]]))
+    array([-1, -1, -1])
     """
-    links = distance_graph(nb).tocoo()
-    apart = np.full(links.shape, APART * links.data.max(initial=TINY))
-    apart[links.row, links.col] = links.data
-    np.fill_diagonal(apart, 0.0)
-    smallest = max(2, min(SMALLEST, len(apart) // 2))
-    model = HDBSCAN(min_cluster_size=smallest, min_samples=NEAR, metric="precomputed", copy=False)
-    return model.fit_predict(apart)
+    graph = distance_graph(nb)
+    _, part = connected_components(graph, directed=False)
+    kept = np.flatnonzero(np.bincount(part)[part] >= SMALLEST)
+    clusters = np.full(len(nb.ids), MISSING)
+    if len(kept):
+        links = graph[kept][:, kept].tocoo()
+        apart = np.full(links.shape, APART * links.data.max())
+        apart[links.row, links.col] = links.data
+        np.fill_diagonal(apart, 0.0)
+        model = HDBSCAN(min_cluster_size=SMALLEST, min_samples=NEAR, metric="precomputed", copy=False)
+        clusters[kept] = model.fit_predict(apart)
+    return clusters
 
 
 def groups(clusters) -> dict[str, float]:

@@ -10,7 +10,7 @@ from ..consequences.compare import TOLERANCE
 from ..consequences.maps import EXACT
 from ..consequences.measure import EMPTIED, RANDOM
 from ..consequences.tasks import TASKS
-from . import style
+from . import families, style
 
 NULLS = {RANDOM: (style.BLACK, "", "-"), EMPTIED: (style.GREY, "", "--")}
 
@@ -18,7 +18,7 @@ NULLS = {RANDOM: (style.BLACK, "", "-"), EMPTIED: (style.GREY, "", "--")}
 def look(lists: str) -> dict:
     """How lists are drawn: an engine in its own color, random loss in black and grey."""
     if lists not in NULLS:
-        return style.look(lists)
+        return families.look(lists)
     color, marker, line = NULLS[lists]
     return {"label": lists, "color": color, "marker": marker, "linestyle": line}
 
