@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..intervals import mean_over_seeds
+from ..summaries import ABSENT
 from .measure import NUMBER
 from .tasks import TASKS
 
@@ -52,6 +53,12 @@ def noise(scores: pd.DataFrame, moved: pd.DataFrame) -> pd.DataFrame:
         One row a task: task, exact (mean exact score), noise. Of a score against the truth: its standard deviation
         over samples, a share of the mean or a difference, as the task's deviation is; nan with one sample. Of an
         agreement: one minus that of the exact results before and after a tenth of the points left.
+
+    Examples
+    --------
+    >>> scores = pd.DataFrame({"task": "accuracy", "seed": [0, 1], "exact": [0.4, 0.6]})
+    >>> noise(scores, pd.DataFrame(columns=["task", "deviation"])).round(3).values.tolist()
+    [['accuracy', 0.5, 0.283]]
     """
     each = scores.drop_duplicates(["task", "seed"])
     rows = []
@@ -68,7 +75,8 @@ def noise(scores: pd.DataFrame, moved: pd.DataFrame) -> pd.DataFrame:
 def needed(summary: pd.DataFrame, tolerance=TOLERANCE) -> pd.DataFrame:
     """Recall from which on a task stays within a tolerance of exact lists.
 
-    Between measured recalls deviations are interpolated linearly.
+    Between measured recalls the size of the deviation is interpolated linearly. Where the deviation changes its sign
+    from one to the next, it passes 0 between them and its size does not, which errs to the higher recall.
 
     Parameters
     ----------
@@ -135,8 +143,15 @@ def against_random(scores: pd.DataFrame, like: str = NUMBER, ci: float = 0.95) -
     -------
     DataFrame
         One row a task and engine: task, lists, recall (mean), random and engine (mean size of the deviation),
-        difference with low and high (paired, over samples; nan with one), verdict: "more", "less" or "not told apart",
-        by the interval.
+        difference with low and high (paired, over samples; nan with one), verdict: "more", "less" or "not told apart"
+        by the interval, "not available" without one.
+
+    Examples
+    --------
+    >>> columns = ["task", "lists", "like", "step", "seed", "recall", "deviation"]
+    >>> rows = [("a", "b", like, "8", 0, 0.9, size) for like, size in (("", -0.02), (NUMBER, 0.01))]
+    >>> against_random(pd.DataFrame(rows, columns=columns))[["random", "engine", "verdict"]].values.tolist()
+    [[0.01, 0.02, 'not available']]
     """
     keys = ["task", "lists", "step", "seed"]
     known = scores[np.isfinite(scores["deviation"])]
@@ -146,7 +161,7 @@ def against_random(scores: pd.DataFrame, like: str = NUMBER, ci: float = 0.95) -
     for (task, lists), own in pairs.groupby(["task", "lists"], sort=False):
         size = own["deviation"].abs()
         difference, low, high = mean_over_seeds(size - own["random"], ci)
-        verdict = "more" if low > 0 else "less" if high < 0 else "not told apart"
+        verdict = ABSENT if np.isnan(low) else "more" if low > 0 else "less" if high < 0 else "not told apart"
         means = own["recall"].mean(), own["random"].mean(), size.mean()
         rows.append((task, lists, *means, difference, low, high, verdict))
     columns = ["task", "lists", "recall", "random", "engine", "difference", "low", "high", "verdict"]

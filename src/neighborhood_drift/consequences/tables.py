@@ -7,14 +7,15 @@ import pandas as pd
 from sklearn.metrics import adjusted_rand_score
 
 from .. import facts
-from ..summaries import label, word
+from ..family_facts import fact_word as word
+from ..kinds import label
+from ..summaries import ABSENT
 from .compare import TOLERANCE
 from .maps import EXACT
 from .measure import EMPTIED, RANDOM
 from .structure import groups
 from .tasks import TASKS
 
-ABSENT = facts.fixed(np.nan)
 # Tasks whose deviations the paper gives: one reads first neighbors, one all distances.
 CITED = ("dbscan", "dimension")
 
@@ -131,9 +132,9 @@ def against_facts(by_number: pd.DataFrame, by_ranks: pd.DataFrame, engines) -> d
     -------
     dict
         ``at_<engine>``, the recall compared at; ``more_<engine>``, ``less_<engine>``, ``same_<engine>``: tasks by
-        verdict, and ``..._ranks`` for losses of the same ranks; ``compared``, ``told`` and ``told_ranks``: all
-        comparisons, and those in which the engine was told apart; ``size_<task>_<engine>``, the mean size of the
-        deviation of two tasks, and ``..._number`` and ``..._ranks``, those of the random losses.
+        verdict, and ``..._ranks`` for losses of the same ranks; ``compared``, ``told`` and ``told_ranks``:
+        comparisons that have an interval, and those in which the engine was told apart; ``size_<task>_<engine>``, the
+        mean size of the deviation of two tasks, and ``..._number`` and ``..._ranks``, those of the random losses.
     """
     values = {}
     for engine in engines:
@@ -151,8 +152,8 @@ def against_facts(by_number: pd.DataFrame, by_ranks: pd.DataFrame, engines) -> d
             values[f"at_{word(engine)}"] = facts.fixed(own["recall"].mean(), 2)
             for name, verdict in (("more", "more"), ("less", "less"), ("same", "not told apart")):
                 values[f"{name}_{word(engine)}{suffix}"] = facts.count((own["verdict"] == verdict).sum())
-        values[f"told{suffix}"] = facts.count((table["verdict"] != "not told apart").sum())
-    return values | {"compared": len(by_number)}
+        values[f"told{suffix}"] = facts.count(table["verdict"].isin(["more", "less"]).sum())
+    return values | {"compared": int((by_number["verdict"] != ABSENT).sum())}
 
 
 def cluster_facts(cases) -> dict[str, str]:
@@ -223,5 +224,5 @@ def _cell(row: dict) -> str:
 def _difference(row) -> str | None:
     if row is None:
         return None
-    told = "" if row.verdict == "not told apart" else f"{row.verdict}: "
+    told = f"{row.verdict}: " if row.verdict in ("more", "less") else ""
     return f"{told}{facts.fixed(100 * row.difference, 1)} ({facts.interval(100 * row.low, 100 * row.high, 1)})"
