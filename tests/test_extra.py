@@ -1,6 +1,7 @@
 """Facts of further runs: what is kept of a run, on what it was measured, and where it comes into the paper."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -197,3 +198,20 @@ def test_the_committed_facts_of_further_runs_say_where_they_come_from():
     assert {"redis", "fashion-mnist"} <= set(found)
     assert found["redis"]["setting"]["metric"] == "cosine", "its vector sets know no other"
     assert found["fashion-mnist"]["setting"]["data"] == "fashion-mnist"
+
+
+def test_the_paper_says_on_what_each_of_these_facts_was_measured():
+    found = read_extra(Project(ROOT, ROOT / "report"))
+    of = {}
+    for name, content in found.items():
+        of |= {(section, fact): name for section, values in content["facts"].items() for fact in values}
+    cited = set()
+    for source in (ROOT / "report").glob("*.qmd"):
+        for paragraph in source.read_text(encoding="utf-8").split("\n\n"):
+            variables = re.findall(r"{{< var (\w+)\.(\w+) >}}", paragraph)
+            for section, fact in variables:
+                if (section, fact) in of:
+                    told = f"{of[section, fact].replace('-', '_')}_{section}_run"
+                    assert ("extra", told) in variables, f"{source.name} cites {section}.{fact} without extra.{told}"
+                    cited.add(of[section, fact])
+    assert {"redis", "fashion-mnist"} <= cited
