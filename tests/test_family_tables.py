@@ -19,7 +19,14 @@ from neighborhood_drift.family_facts import (
     verdict_facts,
     work_facts,
 )
-from neighborhood_drift.family_tables import efforts_shown, elsewhere, excess_shown, over_builds, verdict_counts
+from neighborhood_drift.family_tables import (
+    answer_shown,
+    efforts_shown,
+    elsewhere,
+    excess_shown,
+    over_builds,
+    verdict_counts,
+)
 from neighborhood_drift.figures import families as draw
 from neighborhood_drift.indexes import ENGINES
 from neighborhood_drift.kinds import FAMILIES, KINDS, kind
@@ -112,6 +119,20 @@ def test_tables_of_nothing_have_their_columns():
     assert "builds" in over_builds(nothing) and "more" in verdict_counts(nothing) and "seconds" in costs({})
     for figure in (draw.ranks(ranks_lost({}, None)), draw.work(curve, 10), draw.speed(with_front(curve))):
         assert figure.axes
+
+
+def test_the_answer_counts_the_engines_that_share_a_verdict():
+    alike = table_of(["faiss-hnsw", "annoy", "hnswlib", "faiss-flat"])
+    left = alike.assign(verdict=["as much"] * 8 + ["less"] * 8)
+    row = answer_shown(alike, left).iloc[0]
+    assert row.tolist() == ["mean distance", "more", "2 of 2", "as much", "1 of 2"]
+    alone = answer_shown(alike[alike["engine"] == "annoy"], left[:0])
+    assert set(alone.iloc[:, 1:].to_numpy().ravel()) == {"not available"}
+
+
+def test_engines_measured_have_facts_besides_those_cited():
+    found = excess_facts(table_of(["faiss-nsg", "redis"]), ["annoy"])
+    assert found["lid_nsg"] == "+0.01" and found["lid_redis"] == "+0.02" and found["lid_annoy"] == ABSENT
 
 
 def test_efforts_are_shown_with_the_recall_they_gave(searched):

@@ -35,8 +35,9 @@ def excess_facts(table: pd.DataFrame, engines=CITED) -> dict[str, str]:
     table : DataFrame
         Of `excess.excesses`, one target an engine.
     engines : iterable of str
-        Each gives its facts; what was not measured is "not available".
+        Each gives its facts, and so does every engine measured; what was not measured is "not available".
     """
+    engines = dict.fromkeys([*engines, *table["engine"]])
     at = {(row.engine, row.metric): row for row in table.itertuples()}
     given = {}
     for engine in engines:
@@ -134,10 +135,11 @@ def rank_facts(ranks: pd.DataFrame, engines=CITED) -> dict[str, str]:
     ``falling`` is the number of engines whose last ranks are returned less often than their mean, the interval below
     0, "9 of 10"; exhaustive searches of the vectors themselves left out.
     """
+    engines = dict.fromkeys([*engines, *ranks["engine"]])
     given = {f"{end}_ranks_{fact_word(engine)}": ABSENT for engine in engines for end in ("first", "last")}
     falling = []
     for engine, own in ranks.groupby("engine", sort=False):
-        for end, row in (("first", 0), ("last", -1)) if engine in engines else ():
+        for end, row in (("first", 0), ("last", -1)):
             given[f"{end}_ranks_{fact_word(engine)}"] = facts.percent(own["share"].iloc[row])
         if kind(engine) != "exhaustive":
             falling.append(own["away_high"].iloc[-1] < 0)
@@ -149,7 +151,7 @@ def query_facts(table: pd.DataFrame, engines=CITED) -> dict[str, str]:
     ``others_<engine>``."""
     at = table.set_index("engine")
     given = {}
-    for engine in engines:
+    for engine in dict.fromkeys([*engines, *table["engine"]]):
         row = at.loc[engine] if engine in at.index else pd.Series(np.nan, at.columns)
         name = fact_word(engine)
         given[f"worst_tenth_{name}"] = facts.percent(row["worst_tenth"], 0)
@@ -163,7 +165,7 @@ def graph_facts(table: pd.DataFrame, engines=CITED) -> dict[str, str]:
     """Facts of the k-NN graphs: ``<name>_<engine>`` and, with ``_chance``, the null model's range."""
     at = table.set_index("engine")
     given = {}
-    for engine in ["exact", *engines]:
+    for engine in dict.fromkeys(["exact", *engines, *table["engine"]]):
         for name, (_, decimals) in GRAPH.items():
             there = engine in at.index
             given[f"{name}_{fact_word(engine)}"] = facts.fixed(at.loc[engine, name], decimals) if there else ABSENT

@@ -116,6 +116,35 @@ def verdict_counts(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["measure", "more", "as much", "less"])
 
 
+def answer_shown(alike: pd.DataFrame, by_rank: pd.DataFrame, like: str = "faiss-hnsw") -> pd.DataFrame:
+    """Lay out the verdict on one engine, and how many of the others share it, beside each null model.
+
+    Parameters
+    ----------
+    alike, by_rank : DataFrame
+        Of `excess.excesses` beside the two null models, one target an engine; exhaustive searches do not count.
+    like : str, default "faiss-hnsw"
+        The engine that the others are compared with.
+
+    Returns
+    -------
+    DataFrame
+        One row a measure, text: measure, any rank alike, others so, by rank, others so too; what is not measured is
+        "not available".
+    """
+    rows = []
+    for metric, (_, heading, _, _) in MEASURED.items():
+        row = {"measure": heading.split(" (")[0]}
+        for words, others_so, table in (("any rank alike", "others so", alike), ("by rank", "others so too", by_rank)):
+            known = approximate(table[(table["metric"] == metric) & (table["verdict"] != "not available")])
+            verdicts = known.set_index("engine")["verdict"]
+            others = verdicts.drop(like, errors="ignore")
+            row[words] = told = verdicts.get(like, ABSENT)
+            row[others_so] = f"{(others == told).sum()} of {len(others)}" if like in verdicts.index else ABSENT
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
 def _withbetween(row, factor, decimals):
     if row.verdict == "not available":
         return ABSENT
