@@ -35,10 +35,14 @@ seed = 0
 threads = 2  # search threads; graphs are built with one
 out = ""  # folder of the run: facts, tables, cached indexes; empty to keep nothing
 k = 30  # length of every list
-sample_points = 600  # points of each sample; 0 for all
-task_seeds = 5  # samples, each with its own draws and its own indexes
+sample_points = 400  # points of each sample; 0 for all
+task_seeds = 5  # samples, each with its own draws and its own indexes; fewer where the base has no more points
 recalls = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99]  # of lists that lost neighbors at random
-task_engines = ["faiss-hnsw", "faiss-ivf", "faiss-ivf-pq"]  # searched from their lowest effort upward
+task_engines = [
+    "faiss-hnsw",
+    "faiss-ivf",
+    "faiss-ivf-pq",
+]  # searched from their lowest effort upward; build parameters may follow an @
 M = 32
 ef_construction = 200
 pq_bits = 6  # of each part of a quantized vector; the library's 8 need larger samples to train on
@@ -52,8 +56,8 @@ data_dir = ""  # folder that holds data sets that are not bundled
 # %% [markdown]
 # ## Samples, lists and tasks
 #
-# A task needs the lists of *all* points of a set, so every point is asked, leave-one-out, and `queries` plays no part here. The base is cut into samples in a random order, disjoint as
-# long as it lasts. Each sample has its own exact lists, its own index of each kind and its own draws (which points are labelled, which neighbors are lost), so that what differs from sample to sample
+# A task needs the lists of *all* points of a set, so every point is asked, leave-one-out, and `queries` plays no part here. The base is cut into samples in a random order, no two with a point in common, so there are no
+# more samples than it holds. Each sample has its own exact lists, its own index of each kind and its own draws (which points are labelled, which neighbors are lost), so that what differs from sample to sample
 # is the noise of the whole procedure. Deviations are taken within a sample, from its own exact lists, and their intervals are Student's $t$ over samples.
 #
 # All lists have one length, $k$. They come from the null model, in two forms (lost neighbors are replaced by the next ones, as in an index that met others; or
@@ -75,9 +79,9 @@ sample = load_sample(vectors, points=points, queries=queries, seed=seed, metric=
 setting = {"size": sample_points, "k": k, "count": task_seeds, "metric": metric, "seed": seed}
 cases = consequences.samples(sample.base, sample.labels, **setting)
 planted = consequences.planted(sample.base, sample.labels, **setting)
-print(
-    f"{sample.name}: {len(cases)} samples of {len(cases[0].base):,} points, lists of {cases[0].k}; {len(planted)} with planted outliers"
-)
+planted_points = consequences.sizes(planted)
+print(f"{sample.name}: {len(cases)} disjoint samples of {len(cases[0].base):,} points, lists of {cases[0].k}")
+print(f"with planted outliers: {len(planted)}, of {planted_points} points")
 
 # %% [markdown]
 # The tasks, each on lists alone. Every one leaves missing slots out.
@@ -85,14 +89,15 @@ print(
 # - **k-NN classification:** the class of most neighbors (of equally strong ones, that with the nearer member), every point left out of its own list. *k-NN confidence* is the expected calibration error
 #   [@guo2017] of the share of neighbors that agree.
 # - **Label spreading** [@zhou2004] from five labelled points a class over the graph in which two points are linked if either lists the other.
-# - **LOF** [@breunig2000] on samples of one class (joined by others where it is small) in which two percent of the points are of other classes: does the factor put those first?
+# - **LOF** [@breunig2000] on samples of one class (joined by others where it is small) in which two percent of the points are of other classes: does the factor put those first? The class is another one in each of these samples, and
+#   a class has fewer points than a sample may have; their sizes are printed above.
 # - **DBSCAN** [@ester1996] and **HDBSCAN** [@campello2013] on the graph of lists, compared with their own clusters on exact lists by the adjusted Rand index (ARI), points in no cluster counted as
 #   one group. DBSCAN's radius is the one within which a fifth of the points are core points by exact lists.
 # - **k-NN density:** the rank correlation of the distance to the last neighbor with the exact one.
 # - **Dimension of the set:** from all distances of the lists (maximum likelihood, pooled), and from the first two (TwoNN).
 #
-# Noise is the standard deviation of the exact score over samples. Where the score *is* agreement with exact lists, that has no noise of this kind; there it is how far the exact result moves when a tenth of
-# the points is taken away and exact lists are made of the rest.
+# Noise is the standard deviation of the exact score over samples. For LOF that is mostly the difference between one class and another. Where the score *is* agreement with exact lists, that has no noise of this kind; there it is how far the exact result moves when a tenth of
+# the points is taken away and exact lists are made of the rest. HDBSCAN leaves out what no list links to at least four others: such points are in no cluster.
 
 # %%
 build = {"params": {"M": M, "ef_construction": ef_construction, "bits": pq_bits}, "threads": threads, "cache": cache}
@@ -100,9 +105,17 @@ scores = consequences.measure(cases + planted, recalls, task_engines, compared_a
 summary = consequences.summarize(scores)
 noises = consequences.noise(scores, consequences.moved(cases + planted))
 following = consequences.lowest_recall(cases[0], "hnswlib", **build)
-print(f"recall of hnswlib at its lowest effort: at least {int(100 * following) / 100:.2f}")
+print(f"recall of hnswlib at its lowest effort: at least {following:.2f}")
 
-# %% tags=["nbval-ignore-output"]
+# %% [markdown]
+# An engine that cannot be built here, because its library is absent or the samples are too few points for it, has no line and no column; the reason stands here, and an empty table says that there is none.
+
+# %%
+#| label: tbl-consequences-absent
+#| tbl-cap: "Engines without an index in this notebook, and why."
+Table(consequences.build(cases[0], task_engines, **build)[1])
+
+# %%
 #| label: tbl-tasks
 #| tbl-cap: "The tasks: what is scored, what one percent is a percent of, the mean score of exact lists, and its noise: the standard deviation over samples, or, for agreement with exact lists, what is lost when a tenth of the points leaves."
 Table(consequences.task_table(noises))
@@ -112,7 +125,7 @@ Table(consequences.task_table(noises))
 # whether the clusters are the classes. An ARI near 0 there says that they are not, and that the agreement measured below is about the stability of a
 # result and not about its worth.
 
-# %% tags=["nbval-ignore-output"]
+# %%
 #| label: tbl-clusters
 #| tbl-cap: "What DBSCAN and HDBSCAN find in exact lists, means over samples: clusters, share of points in none, and adjusted Rand index with the classes."
 Table(consequences.cluster_table(cases), digits={"clusters": 1, "share in none": 2, "ARI with classes": 2})
@@ -168,7 +181,7 @@ Table(consequences.needed_table(within))
 # - **the same number and ranks:** they are drawn by the engine's own chance to lose a neighbor of that rank. What is left now is not the ranks either, but *which* points of a rank are lost: hubs or
 #   anti-hubs, neighbors of one another or not.
 #
-# The tables show the size of the engine's deviation minus that of its imitation. "More" or "less" stands where the 95 % interval excludes 0. Of so many comparisons one in twenty would do so by
+# The tables show the size of the engine's deviation minus that of its imitation. "More" or "less" stands where the 95 % interval excludes 0; a single sample has no interval. Of so many comparisons one in twenty would do so by
 # chance, so a single one means little and a pattern a lot. Compare the two tables cell by cell: a difference that stands in the first and goes in the second comes from the ranks.
 # An engine that returns points beyond the nearest $2k$, as one with quantized vectors may, is not imitated in full: losses are replaced from among these.
 
@@ -218,10 +231,10 @@ Table(consequences.map_table(maps))
 # The same tasks on random loss over other vectors, where they are at hand. Look along the rows: a recall that a task needs on all data is a rule, one that changes is a property of the data. A set without labels
 # has no answer for the tasks that need them, and a set that is not at hand has no column.
 
-# %% tags=["nbval-ignore-output"]
+# %%
 #| label: tbl-consequences-others
 #| tbl-cap: "Recall from which on a task stays within one percent of exact lists under random loss, for each data set at hand; brackets as before."
-further = load_others(also, data_dir=data_dir, points=points, seed=seed, metric=metric)
+further = load_others(also, data_dir=data_dir, points=points, seed=seed, metric=metric, besides=sample)
 by_data = consequences.on_others(sample.name, need, further, recalls, **setting)
 Table(consequences.needed_table(by_data, "data"))
 
@@ -234,7 +247,7 @@ print("not at hand:", ", ".join(absent(also, data_dir)) or "none")
 # %% tags=["nbval-ignore-output"]
 facts.record(
     "consequences", out=out, data=sample.name, n=len(sample.base), samples=len(cases), sample_points=len(cases[0].base), k=cases[0].k,
-    following=facts.fixed(int(100 * following) / 100, 2), recall_lowest=facts.fixed(min(recalls), 2), compared_at=facts.fixed(compared_at, 2), **consequences.fact_values(need, noises, task_engines),
+    planted_samples=len(planted), planted_points=planted_points, following=facts.fixed(following, 2), recall_lowest=facts.fixed(min(recalls), 2), compared_at=facts.fixed(compared_at, 2), **consequences.fact_values(need, noises, task_engines),
     **consequences.against_facts(by_number, by_ranks, task_engines), **consequences.map_facts(maps), **consequences.cluster_facts(cases),
 )  # fmt: skip
 
@@ -242,7 +255,7 @@ facts.record(
 # ## Answer
 #
 # How much recall a task needs depends on the task, and on which neighbors its lists lack. Under random loss the first table of needed recall orders the tasks, with brackets that say how well each number is
-# known. Against a task's own noise the second is the one to read: where the noise exceeds one percent, no index can be told from exact search by that task in one sample, whatever its recall. For a map the noise is the
+# known. Against a task's own noise the second is the one to read: where the noise exceeds one percent, a deviation of one percent cannot be told in one sample, while a larger one may well be. For a map the noise is the
 # seed of the layout itself.
 #
 # But an index does not lose at random. A search whose effort stays at efSearch misses the far end of a list first (`05-search-effort`), which spares what reads the first neighbors and hits what reads the last
