@@ -61,7 +61,7 @@ other_queries = 250  # queries asked of further data; 0 for all
 # %%
 import numpy as np
 
-from neighborhood_drift import cause_facts, causes, deletion, facts, odds, variance, why
+from neighborhood_drift import cause_facts, causes, deletion, facts, intervals, odds, variance, why
 from neighborhood_drift.datasets import absent, load_others, load_sample
 from neighborhood_drift.exact import exact_neighbors
 from neighborhood_drift.figures import causes as draw
@@ -110,7 +110,8 @@ Table(cause_facts.check_table(traced.check), digits=1)
 # %% [markdown]
 # ## What keeps a search from a true neighbor
 #
-# A true neighbor that is visited is returned, since fewer than $k$ points are nearer. So a lost neighbor was not visited, and there are three ways for that, of which one holds for each:
+# A true neighbor that is visited is returned, since fewer than $k$ points are nearer; only where another point is just as far, up to rounding, can that one stand in its place (a class of its own: *visited, a tie*). So a lost neighbor was not visited,
+# and there are three ways for that, of which one holds for each:
 #
 # - **cut off**: no path of level-0 links leads to it from the point where this search entered. No effort finds it.
 # - **in-neighbors too far**: there is a path, but every point that links to it lies farther from the query than the distance at which the search stopped. The search would have had to go on.
@@ -148,7 +149,7 @@ Table(
 found = hnswlib_index.search(base[rows], k, ef=ef, exclude_self=rows)
 pairs = why.trait_pairs(found, exact_all, rows, hnswlib_index.graph().in_degree(), sample.labels)
 rates = causes.rates(pairs, why.told(pairs), seed=seed)
-drift_and_lid = causes.rank_correlation(1 - overlap(exact, found), lid(exact), seed=seed)
+drift_and_lid = intervals.rank_correlation(1 - overlap(exact, found), lid(exact), seed=seed)
 
 # %%
 #| label: fig-cause-rates
@@ -158,7 +159,7 @@ draw.rates(rates)
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl-cause-rates
-#| tbl-cap: "Share of true neighbors lost in the group with the lowest and in that with the highest values of each trait, with 95 % intervals over queries (percent)."
+#| tbl-cap: "Share of true neighbors lost in the group with the lowest and in that with the highest values of each trait, with 95 % intervals over queries (percent), and the share of all pairs that each group holds: a tenth, but for equal values, which stay together."
 Table(cause_facts.ends(rates))
 
 # %% [markdown]
@@ -169,6 +170,7 @@ Table(cause_facts.ends(rates))
 # %%
 model = odds.fit(pairs, why.told(pairs), logs=why.LOGS, seed=seed)
 print(f"queries to fit on: {model.train_queries:,}, held out: {model.test_queries:,}")
+print(f"pairs left out because a trait of theirs is not known: {facts.percent(model.left_out)}")
 
 # %%
 #| label: fig-cause-odds
@@ -185,7 +187,8 @@ print("95 % interval over queries:", facts.interval(*drift_and_lid[1:], 2))
 # ## Do the same queries always suffer?
 #
 # If loss were the graph's accident, another graph would fail other queries. The intraclass correlation of single queries' overlap over repeated graphs (ICC(1,1), @shrout1979) is 0 in that case and 1 if each query
-# has its own overlap whatever the graph. What is repeated: FAISS's graph from other seeds (levels and order of insertion), searched by both of its searches; hnswlib's from other seeds and orders; and, on a part of the points with a smaller $k$, the graphs of the budget below.
+# has its own overlap whatever the graph. What is repeated: FAISS's graph from other seeds (levels and order of insertion), searched by both of its searches; hnswlib's from other seeds and orders; and, on a part of the points with a smaller $k$, one graph of each insertion order of the budget below
+# (graphs of one order are more alike, and are no independent repetitions).
 
 # %%
 part = base[: min(part_points, len(base))]
@@ -206,7 +209,8 @@ overlaps = {
     name: np.column_stack([overlap(exact, one.search(base[rows], k, ef=ef, exclude_self=rows)) for one in some])
     for name, some in built.items()
 }
-overlaps["hnswlib, part: all"] = again.pivot_table("value", "query", ["order", "seed", "build"]).to_numpy()
+first = again[(again["seed"] == 0) & (again["build"] == 0)]
+overlaps["hnswlib, part: orders"] = first.pivot_table("value", "query", "order").to_numpy()
 agreement = why.agreement(overlaps, seed=seed)
 
 # %% [markdown]
@@ -214,7 +218,7 @@ agreement = why.agreement(overlaps, seed=seed)
 
 # %%
 #| label: fig-cause-agreement
-#| fig-cap: "Agreement of repeated graphs on which queries lose neighbors: intraclass correlation of a query's overlap, with 95 % intervals over queries. The last row: a part of the points, graphs of all orders, seeds and threaded builds."
+#| fig-cap: "Agreement of repeated graphs on which queries lose neighbors: intraclass correlation of a query's overlap, with 95 % intervals over queries. The last row: a part of the points, one graph of each insertion order."
 #| fig-alt: "Points with intervals between 0 and 1, one a kind of repetition."
 draw.agreement(agreement)
 
@@ -227,20 +231,30 @@ Table(agreement, digits=2)
 # ## A budget of variance
 #
 # A mean overlap is a number of one draw of queries and one graph. Which of the two would move it more if it were drawn again? Graphs of a part of the points are built in a nested design: insertion orders, level seeds within each order, and
-# builds by several threads within each seed, where the processor decides which point enters first. A nested analysis of variance splits the variance of the mean overlap [@searle1992]; the variance due to the queries is that of their means divided by their
-# number, so it shrinks with more queries, while the others shrink only with more graphs. Look at which of the four is largest, and at how wide the intervals are: few orders tell little about the variance between orders.
+# builds by several threads within each seed, where the processor decides which point enters first. All graphs are asked the same queries, and what a query has on one graph alone (query x graph) moves that graph's mean too. An analysis of variance with
+# queries crossed with the nested graphs keeps the two apart [@searle1992]: *query sample* is what a query has on every graph, *query x graph* what it has on one, and the other three are what a graph does to all queries alike, that is, what would be left with
+# queries without number. The first two are divided by the number of queries and shrink with more of them; together they are what a bootstrap over the queries of one graph sees. The others shrink only with more graphs. A component is the difference of two
+# mean squares, and one below 0 is set to 0. Look at which of the five is largest, and at how wide the intervals are: few orders tell little about the variance between orders.
 
 # %%
 #| label: fig-cause-budget
-#| fig-cap: "Standard deviation of mean overlap when one thing is drawn again: the sample of queries, the insertion order, the level seed, or a build by several threads. Intervals: 95 %, wide where few graphs were drawn."
-#| fig-alt: "Four points with intervals: query sample, insertion order, level seed, build threads."
+#| fig-cap: "Standard deviation of mean overlap when one thing is drawn again: what the queries have on every graph, what they have on one graph alone, the insertion order, the level seed, or a build by several threads. Intervals: 95 %, wide where few graphs were drawn."
+#| fig-alt: "Five points with intervals: query sample, query x graph, insertion order, level seed, build threads."
 draw.budget(budget)
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl-cause-budget
-#| tbl-cap: "The budget in numbers: standard deviation of mean overlap with 95 % interval, in percentage points, share of the summed variance, and degrees of freedom."
+#| tbl-cap: "The budget in numbers: standard deviation of mean overlap with 95 % interval, in percentage points, share of the summed variance, and degrees of freedom. Components estimated below 0 are set to 0."
 shown = budget.assign(**{name: 100 * budget[name] for name in ("deviation", "low", "high")})
 Table(shown[["source", "deviation", "low", "high", "share", "degrees"]], digits=2)
+
+# %% [markdown]
+# What to draw again follows from the shares: the queries, if their two parts make a tenth of the variance or more together, and each property of a graph that makes a tenth by itself.
+
+# %% tags=["nbval-ignore-output"]
+resample = cause_facts.variance_facts(budget)
+print(f"to resample: {resample['to_resample']}")
+print(f"share of the variance that an interval over the queries of one graph covers: {resample['share_queries']}")
 
 # %% [markdown]
 # ## Deletions
@@ -294,7 +308,7 @@ facts.record(
 # %% tags=["nbval-ignore-output"]
 facts.record(
     "variance", out=out, n=len(part), queries=len(part_rows), k=part_exact.k, graphs=orders * level_seeds * repeats, orders=orders, threads=build_threads,
-    **cause_facts.variance_facts(budget),
+    **resample,
 )  # fmt: skip
 
 # %% tags=["nbval-ignore-output"]
@@ -311,7 +325,7 @@ facts.record("causes", out=out, **cause_facts.other_facts(elsewhere))
 # **Which ones** can be told in part: the figures show how far in-degree, rank, k-occurrence and LID go with loss, and the model's AUC how well they tell it together. Low in-degree is the trait that the trace makes
 # a cause: a point with few in-neighbors has few chances that one of them is expanded. The others are associations.
 #
-# **Whether the same queries suffer** is the intraclass correlation; where it is above zero, hard queries stay hard on every graph. The budget says what an interval must resample: the queries always, and the graphs
-# whenever their part of the variance is not small beside that of the queries.
+# **Whether the same queries suffer** is the intraclass correlation; where it is above zero, hard queries stay hard on every graph. The budget says what an interval must resample: the queries, whose
+# bootstrap on one graph covers the interaction too, and the graphs where what they do to all queries alike is not small beside that. With more queries only the graphs' part remains.
 #
 # **Deletions** are not undone by inserting the same points again: compare the two lines, and rebuild where the difference matters.
