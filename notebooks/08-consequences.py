@@ -96,7 +96,7 @@ print(f"with planted outliers: {len(planted)}, of {planted_points} points")
 # - **k-NN density:** the rank correlation of the distance to the last neighbor with the exact one.
 # - **Dimension of the set:** from all distances of the lists (maximum likelihood, pooled), and from the first two (TwoNN).
 #
-# Noise is the standard deviation of the exact score over samples. For LOF that is mostly the difference between one class and another. Where the score *is* agreement with exact lists, that has no noise of this kind; there it is how far the exact result moves when a tenth of
+# Noise is the standard deviation of the exact score over samples. For LOF it is that over other classes, other points of them and other planted ones, all at once. Where the score *is* agreement with exact lists, that has no noise of this kind; there it is how far the exact result moves when a tenth of
 # the points is taken away and exact lists are made of the rest. HDBSCAN leaves out what no list links to at least four others: such points are in no cluster.
 
 # %%
