@@ -41,7 +41,11 @@ def signed(value, decimals: int) -> str:
 
 
 def between(row, factor: float, decimals: int) -> str:
-    """The interval of a row of `excess.excesses`, its ends with their signs."""
+    """The interval of a row of `excess.excesses`, its ends with their signs.
+
+    >>> between(pd.Series({"low": -0.012, "high": 0.5}), 100, 1)
+    '−1.2 to +50.0'
+    """
     return f"{signed(factor * row.low, decimals)} to {signed(factor * row.high, decimals)}"
 
 
