@@ -148,14 +148,16 @@ def test_results_without_a_tenth_of_the_points_are_those_of_the_rest(case):
         assert table[task] == pytest.approx(TASKS[task].score(case, after, before) - 1, abs=0.02)
 
 
-def test_points_that_nothing_links_are_noise_and_change_no_cluster(case):
-    line = exact_neighbors(np.random.default_rng(4).normal(size=(60, 2)).astype(np.float32), k=8)
-    alone = Neighbors(
-        np.vstack([line.ids, np.full((9, 8), MISSING)]), np.vstack([line.distances, np.full((9, 8), np.inf)])
-    )
-    clusters = structure.hdbscan(alone)
-    np.testing.assert_array_equal(clusters[:60], structure.hdbscan(line))
-    assert (clusters[60:] == -1).all()
+def test_points_that_nothing_links_are_noise_and_change_no_cluster():
+    # of these points, the thirty alone would chain into a cluster and make the others one
+    points = np.random.default_rng(1).normal(size=(300, 2)).astype(np.float32)
+    linked = exact_neighbors(points, k=8)
+    place = np.sort(np.random.default_rng(5).permutation(330)[:300])
+    ids, distances = np.full((330, 8), MISSING), np.full((330, 8), np.inf)
+    ids[place], distances[place] = place[linked.ids], linked.distances
+    clusters = structure.hdbscan(Neighbors(ids, distances))
+    np.testing.assert_array_equal(clusters[place], structure.hdbscan(linked))
+    assert (np.delete(clusters, place) == -1).all() and structure.groups(clusters)["clusters"] > 2
 
 
 def test_vote_is_that_of_scikit_learn(case):
