@@ -35,6 +35,7 @@ def test_each_query_loses_what_was_asked_and_the_next_ones_come_in(k, shares, re
 def test_no_loss_is_the_exact_list():
     exact = lists(5, 10)
     np.testing.assert_array_equal(lost_at_random(exact, 6, 0.0).ids, exact.ids[:, :6])
+    np.testing.assert_array_equal(lost_at_random(exact, 6, 0).ids, exact.ids[:, :6])
 
 
 def test_a_share_loses_every_rank_alike():
@@ -56,6 +57,11 @@ def test_seeds_differ_and_repeat():
     ("lost", "sentence"),
     [
         (1.5, "must lie in 0 to 1"),
+        (float("nan"), "must lie in 0 to 1"),
+        (1, "lost must be one share, or 3 whole numbers"),
+        (True, "lost must be one share"),
+        ("half", "lost must be one share"),
+        (None, "lost must be one share"),
         ([1, 2], "3 whole numbers from 0 to 4"),
         ([0, 0, 5], "3 whole numbers from 0 to 4"),
         ([0.0, 1.0, 2.0], "3 whole numbers"),

@@ -20,7 +20,8 @@ def lost_at_random(exact: Neighbors, k: int, lost, *, seed: int = 0, replace: bo
         Length of the lists that are made.
     lost : float or (q,) integers
         How many of the k true neighbors each query loses: a number for each query, from 0 to k, or one share in
-        [0, 1]: each neighbor is then lost with that chance, independently (1 - recall).
+        [0, 1]: each neighbor is then lost with that chance, independently (1 - recall). One whole number is
+        refused, but for 0: it could be read as a share and as a count.
     seed : int, default 0
         Which ones are lost; every subset of a size is equally likely.
     replace : bool, default True
@@ -70,7 +71,7 @@ def lost_at_random(exact: Neighbors, k: int, lost, *, seed: int = 0, replace: bo
 
 def _counts(lost, queries: int, k: int, generator) -> np.ndarray:
     lost = np.asarray(lost)
-    if lost.ndim == 0:
+    if lost.ndim == 0 and (lost.dtype.kind == "f" or (lost.dtype.kind in "iu" and lost == 0)):
         share = float(lost)
         if not 0 <= share <= 1:
             raise InputError(f"lost is {share}; as a share it must lie in 0 to 1.")
