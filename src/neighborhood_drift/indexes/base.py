@@ -21,6 +21,9 @@ from .lists import in_order, without
 from .points import refuse_overflow, unit
 
 DEFAULT_EF = 50
+# what every library takes: most keep an effort in a C int, Redis takes no more than this
+HIGHEST_EF = 1_000_000
+HIGHEST_SEED = 2**31 - 2  # a C int, and hnswlib's is one higher
 
 
 def library(name: str, install: str):
@@ -88,6 +91,7 @@ class Index(ABC):
     kept_as: ClassVar[str]  # the engine named in files: two engines that differ in the search alone share a file
     defaults: ClassVar[dict[str, int]] = {}
     lowest: ClassVar[dict[str, int]] = {}
+    highest: ClassVar[dict[str, int]] = {}  # of the parameters that the library limits
     fewest: ClassVar[int] = 1  # points without which the library cannot build
     batch: ClassVar[int] = 1 << 16  # queries handed to the library in one call
 
@@ -112,14 +116,15 @@ class Index(ABC):
             known = ", ".join(cls.defaults) or "none"
             raise InputError(f"{cls.engine} has no build parameter {', '.join(unknown)}; known are: {known}.")
         params = {
-            name: whole_number(params.get(name, value), name, cls.lowest[name]) for name, value in cls.defaults.items()
+            name: whole_number(params.get(name, value), name, cls.lowest[name], cls.highest.get(name))
+            for name, value in cls.defaults.items()
         }
         made_from = {
             "engine": cls.kept_as,
             "version": cls.version(),
-            "code": code_digest(*sorted({kind.__module__ for kind in cls.__mro__ if issubclass(kind, Index)})),
+            "code": code_digest(*sorted({kind.__module__ for kind in (*cls.__mro__[:-2], unit)})),
             "metric": metric,
-            "seed": whole_number(seed, "seed", 0),
+            "seed": whole_number(seed, "seed", 0, HIGHEST_SEED),
             "build_threads": whole_number(threads, "threads", 1),
             "params": params,
             "size": len(base),
@@ -170,7 +175,7 @@ class Index(ABC):
         refuse_overflow(queries, "queries", self.metric)
         excluded = self._excluded(exclude_self, len(queries))
         k = whole_number(k, "k", 1, self.size - (excluded is not None))
-        ef = whole_number(self.ef if ef is None else ef, "ef", 1)
+        ef = min(whole_number(self.ef if ef is None else ef, "ef", 1), max(HIGHEST_EF, self.effort_range()[1]))
         threads = whole_number(self.threads, "threads", 1)
         if self.metric == "cosine":
             queries = self._unit(queries)

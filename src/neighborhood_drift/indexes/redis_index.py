@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 import weakref
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 
 from ..checks import InputError
 from ..neighbors import MISSING
-from .base import Index, insertion_order, library
+from .base import HIGHEST_EF, Index, insertion_order, library
 
 LOCAL = "redis://127.0.0.1:6379"
 FORMAT = {0: "NOQUANT", 8: "Q8", 1: "BIN"}
@@ -31,11 +32,18 @@ def redis_server():
         server = redis.Redis.from_url(address, protocol=2)  # in which an answer is a flat list
         server.execute_command("VCARD", "neighborhood-drift")
     except (redis.RedisError, ValueError) as error:
+        # of an address that cannot be read the message quotes parts, which may be the password's
+        reason = type(error).__name__ if isinstance(error, ValueError) and "@" in address else error
         raise InputError(
-            f"No Redis server with vector sets answers at {address} ({error}); start Redis 8 or newer (docker run -p "
-            "6379:6379 redis:8) or name one in the environment variable REDIS_URL."
-        ) from error
+            f"No Redis server with vector sets answers at {_without_password(address)} "
+            f"({reason}); start Redis 8 or newer (docker run "
+            "-p 6379:6379 redis:8) or name one in the environment variable REDIS_URL."
+        ) from None  # the cause may hold the address with its password
     return server
+
+
+def _without_password(address):
+    return re.sub(r"(?<=password=)[^&]*", "...", re.sub(r"(?<=://).*@", "", address))
 
 
 class RedisIndex(Index):
@@ -57,12 +65,13 @@ class RedisIndex(Index):
     metrics = ("cosine",)
     repeatable = False
     defaults: ClassVar = {"M": 32, "ef_construction": 200, "bits": 0}
-    lowest: ClassVar = {"M": 2, "ef_construction": 1, "bits": 0}
+    lowest: ClassVar = {"M": 4, "ef_construction": 1, "bits": 0}
+    highest: ClassVar = {"M": 4096, "ef_construction": HIGHEST_EF}  # the server's limits (vset.c in Redis)
     batch = 256  # commands sent in one go
 
     def __init__(self, native, about):
         super().__init__(native, about)
-        self.close = weakref.finalize(self, native.server.delete, native.key)
+        self.close = native.close
 
     @classmethod
     def version(cls) -> str:
@@ -91,8 +100,11 @@ class RedisIndex(Index):
             values[row, :found] = 2 * (1 - np.asarray(answer[1::2]).astype(np.float64))
         return ids, values, None
 
+    def effort_range(self):
+        return 1, min(self.size, HIGHEST_EF)
+
     def effective_ef(self, k, ef):
-        return max(ef, k)
+        return max(min(ef, HIGHEST_EF), k)
 
     @property
     def memory_bytes(self):
@@ -109,10 +121,18 @@ class RedisIndex(Index):
 
 
 class VectorSet:
-    """A key of its own on the server."""
+    """A key of its own on the server, deleted with this object or by `close`, also where a build is interrupted."""
 
     def __init__(self):
-        self.server, self.key = redis_server(), f"neighborhood-drift:{uuid.uuid4()}"
+        self._connection, self.key = redis_server(), f"neighborhood-drift:{uuid.uuid4()}"
+        self.close = weakref.finalize(self, self._connection.delete, self.key)
+
+    @property
+    def server(self):
+        """The connection; raises once the set is deleted."""
+        if not self.close.alive:
+            raise InputError("This index is closed, and its set deleted from the server; build or load it again.")
+        return self._connection
 
     def each(self, commands):
         """Answers to several commands, sent in one go."""
