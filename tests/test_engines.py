@@ -1,12 +1,14 @@
 """What is particular to one engine beyond the contract: the traps its adapter keeps away, and what it counts."""
 
 import gc
+import re
 
 import numpy as np
 import pytest
 
 from neighborhood_drift.checks import InputError
 from neighborhood_drift.indexes import ENGINES, build_index, load_index
+from neighborhood_drift.indexes.redis_index import VectorSet
 
 N, D = 300, 12
 
@@ -50,11 +52,30 @@ class TestIVF:
 
 
 def test_nsg_ends_for_any_number_of_points_and_has_no_missing_slot(points):
-    for count in (10, 64, 101):  # the pool of the library's build has 64 places, and its descent needs more than 100
+    for count in (
+        10,
+        64,
+        101,
+        102,
+        110,
+        251,
+    ):  # the pool of the library's build has 64 places, its descent fails for few
         found = build_index("faiss-nsg", points[:count]).search(points[:5], count, ef=10 * count)
         assert (np.sort(found.ids, axis=1) == np.arange(count)).all()
     with pytest.raises(InputError, match="faiss-nsg needs at least 10 points; the base holds 9"):
         build_index("faiss-nsg", points[:9])
+
+
+@pytest.mark.parametrize("metric", ["l2", "cosine"])
+def test_nsg_refuses_many_identical_points(points, metric):
+    """The build of such a base never ends."""
+    for copies in (17, 50, 200):
+        scale = np.linspace(1, 9, copies - 1)[:, None] if metric == "cosine" else np.ones((copies - 1, 1))
+        base = np.vstack([points[:20], scale * points[:1]]).astype(np.float32)
+        with pytest.raises(InputError, match=f"the base holds {copies} identical points; faiss-nsg takes 16, half of"):
+            build_index("faiss-nsg", base, metric=metric)
+    for count in (4, 50):
+        build_index("faiss-nsg", np.repeat(points[:count], 16, axis=0), metric=metric)
 
 
 @pytest.mark.parametrize(("floats", "codes"), [("faiss-flat", "faiss-sq8"), ("faiss-hnsw", "faiss-hnsw-sq8")])
@@ -123,8 +144,45 @@ def test_scann_marks_what_it_did_not_find_and_prints_nothing(points, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@needs("scann")
+def test_scann_makes_no_more_cells_than_points(points):
+    assert build_index("scann", points[:50], leaves=400).effort_range() == (1, 50)
+
+
 @needs("redis")
 class TestRedis:
+    def test_an_interrupted_build_leaves_no_key(self, points, monkeypatch):
+        sets, calls = [], []
+
+        def each(native, commands):
+            sets.append(native.key)
+            calls.append(native.server)
+            if len(calls) > 1:
+                raise KeyboardInterrupt
+            return whole(native, commands)
+
+        whole = VectorSet.each
+        monkeypatch.setattr(VectorSet, "each", each)
+        with pytest.raises(KeyboardInterrupt):
+            build_index("redis", points, metric="cosine")
+        gc.collect()
+        assert calls[0].exists(sets[0]) == 0
+
+    def test_limits_are_the_servers(self, points):
+        with pytest.raises(InputError, match="M is 3; it must be a whole number from 4 to 4096"):
+            build_index("redis", points, metric="cosine", M=3)
+        with pytest.raises(InputError, match=r"ef_construction is 1000001; .* to 1000000"):
+            build_index("redis", points, metric="cosine", ef_construction=1_000_001)
+        index = build_index("redis", points[:5], metric="cosine", M=4096, ef_construction=1_000_000)
+        assert index.effective_ef(3, 2**40) == 1_000_000
+
+    def test_once_closed_it_says_so(self, points, tmp_path):
+        index = build_index("redis", points, metric="cosine")
+        index.close()
+        for use in (lambda: index.search(points, 3), lambda: index.save(tmp_path / "r"), lambda: index.memory_bytes):
+            with pytest.raises(InputError, match="This index is closed"):
+                use()
+
     def test_the_key_goes_with_the_index(self, points):
         kept, gone = (build_index("redis", points, metric="cosine") for _ in range(2))
         server, keys = kept.native.server, [index.native.key for index in (kept, gone)]
@@ -157,3 +215,16 @@ def test_without_a_redis_server_the_error_says_how_to_start_one(points, monkeypa
         with pytest.raises(InputError, match=f"answers at {address} .*REDIS_URL"):
             build_index("redis", points, metric="cosine")
         assert "start Redis 8" in ENGINES["redis"].missing()
+
+
+def test_the_error_about_a_server_shows_no_password(points, monkeypatch):
+    pytest.importorskip("redis")
+    for address in (
+        "redis://me:SECRET@127.0.0.1:1",
+        "redis://:SEC/RET@127.0.0.1:1",
+        "redis://127.0.0.1:1?password=SECRET",
+    ):
+        monkeypatch.setenv("REDIS_URL", address)
+        with pytest.raises(InputError) as caught:
+            build_index("redis", points, metric="cosine")
+        assert not {"SEC", "RET"} & set(re.findall("SEC|RET", str(caught.value))) and caught.value.__cause__ is None

@@ -16,6 +16,7 @@ from neighborhood_drift.figures import style
 from neighborhood_drift.files import checksum
 from neighborhood_drift.graph import common_links
 from neighborhood_drift.indexes import ENGINES, Index, build_index, build_indexes, load_index
+from neighborhood_drift.indexes import base as base_module
 
 GRAPHS = [name for name, engine in ENGINES.items() if engine.graph is not Index.graph]
 N, D = 300, 12
@@ -167,9 +168,16 @@ class TestContract:
         assert codes <= build_index(name, points, metric=metric).memory_bytes < 30 * points.nbytes
 
     def test_few_points_are_enough(self, name, metric, points):
-        few = max(3, ENGINES[name].fewest)
-        found = fully(build_index(name, points[:few], metric=metric), points[:few], few)
-        assert (found.ids[:, 0] == np.arange(few)).all() or name in LOSSY
+        for few in {ENGINES[name].fewest, max(3, ENGINES[name].fewest)}:
+            found = fully(build_index(name, points[:few], metric=metric), points[:few], few)
+            assert (found.ids[:, 0] == np.arange(few)).all() or name in LOSSY
+
+    def test_the_largest_seed_and_any_effort_and_threads_are_taken(self, name, metric, points):
+        index = build_index(name, points, metric=metric, seed=2**31 - 2, threads=300)
+        most = index.search(points[:9], 5, ef=2**40).ids
+        np.testing.assert_array_equal(most, index.search(points[:9], 5, ef=10**6).ids)
+        with pytest.raises(InputError, match="seed is 2147483647; it must be a whole number from 0 to 2147483646"):
+            build_index(name, points, metric=metric, seed=2**31 - 1)
 
 
 @pytest.mark.parametrize("name", usable())
@@ -381,6 +389,12 @@ class TestFaiss:
 
 
 class TestCache:
+    def test_the_key_covers_the_code_that_scales_vectors(self, points, monkeypatch):
+        hashed = []
+        monkeypatch.setattr(base_module, "code_digest", lambda *modules: hashed.extend(modules) or "")
+        build_index("faiss-hnsw", points)
+        assert [name.rpartition(".")[2] for name in hashed] == ["base", "faiss_flat", "faiss_hnsw", "points"]
+
     @pytest.mark.parametrize("name", usable())
     def test_a_kept_index_is_fetched_and_answers_alike(self, name, points, tmp_path, monkeypatch):
         built = build(name, points, cache=tmp_path)

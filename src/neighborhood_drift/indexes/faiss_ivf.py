@@ -67,6 +67,7 @@ class FaissIVFPQ(FaissIVF):
     engine = kept_as = "faiss-ivf-pq"
     defaults: ClassVar = {"nlist": 0, "subquantizers": 64, "bits": 8}
     lowest: ClassVar = {"nlist": 0, "subquantizers": 1, "bits": 1}
+    fewest = 2  # the shortest codes have two centers
     exact_at_full_effort = False
 
     @classmethod

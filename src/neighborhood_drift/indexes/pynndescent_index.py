@@ -22,7 +22,7 @@ class PynndescentIndex(Index):
     does not change: the bound is that of the k-th point found. The graph has ``neighbors`` links a point before it is
     pruned and reversed. Both metrics are the Euclidean distance here, "cosine" half its square between normalised
     vectors. Numba compiles the library anew in each process, in the first build: its time is no measure of a small
-    index. Searches run in one thread.
+    index. Searches run in one thread, builds in no more than Numba has.
     """
 
     engine = kept_as = package = "pynndescent"
@@ -43,7 +43,7 @@ class PynndescentIndex(Index):
             metric="euclidean",
             n_neighbors=min(about["params"]["neighbors"], len(points) - 1),
             random_state=about["seed"],
-            n_jobs=about["build_threads"],
+            n_jobs=min(about["build_threads"], library("numba", "run pip install numba").config.NUMBA_NUM_THREADS),
         )
         index.prepare()
         return index

@@ -60,7 +60,7 @@ class ScannIndex(Index):
 
     @staticmethod
     def _leaves(about):
-        return about["params"]["leaves"] or max(1, round(about["size"] ** 0.5))
+        return min(about["params"]["leaves"] or max(1, round(about["size"] ** 0.5)), about["size"])
 
     def _ask(self, queries, k, ef, threads):
         search = self.native.search_batched

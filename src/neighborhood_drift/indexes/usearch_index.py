@@ -56,12 +56,15 @@ class UsearchIndex(Index):
 
     def _ask(self, queries, k, ef, threads):
         self.native.expansion_search = ef
-        asked = len(queries)
-        # the answer to one query alone has another type, without counts
-        found = self.native.search(np.repeat(queries, 2, axis=0) if asked == 1 else queries, k, threads=threads)
-        unused = np.arange(k) >= np.reshape(found.counts, (-1, 1))
-        ids = np.where(unused, MISSING, found.keys.astype(np.int64))
-        return ids[:asked], np.where(unused, np.float32(np.inf), found.distances)[:asked], None
+        found = self.native.search(queries, k, threads=threads)
+        if len(queries) > 1:
+            unused = np.arange(k) >= np.reshape(found.counts, (-1, 1))
+            ids = np.where(unused, MISSING, found.keys.astype(np.int64))
+            return ids, np.where(unused, np.float32(np.inf), found.distances), None
+        # the answer to one query alone has another type, cut to what was found
+        ids, values = np.full((1, k), MISSING, dtype=np.int64), np.full((1, k), np.inf)
+        ids[0, : len(found)], values[0, : len(found)] = found.keys, found.distances
+        return ids, values, None
 
     def effective_ef(self, k, ef):
         return max(ef, k)
