@@ -22,8 +22,9 @@
 # other kinds to *the same recall*, and asks what else is different about the lists they return:
 #
 # - **graphs**: HNSW in FAISS [@douze2024], hnswlib and USearch; NSG [@fu2019] and PyNNDescent [@dong2011] where they are named, as they take longest to build or to start;
-# - **cells and trees**: inverted files (IVF) and Annoy's random projection trees, which look at some regions of the space and not at others;
-# - **compressed vectors**: product quantization [@jegou2011], eight-bit scalars, and ScaNN [@guo2020], which compute distances that are not quite right;
+# - **cells and trees**: inverted files (IVF), Annoy's random projection trees, and ScaNN [@guo2020], which look at some regions of the space and not at others; ScaNN ranks the points of its cells by codes and measures
+#   the best of them again in float32;
+# - **compressed vectors**: product quantization [@jegou2011] without re-ranking and eight-bit scalars, which compute distances that are not quite right;
 # - and **chance**: exact lists that lost as many neighbors at random, which is what recall alone would do.
 #
 # An index that moves neighborhoods as chance does is described by its recall. One that moves them more, or otherwise, is not, and what it does beyond is the subject here.
@@ -164,17 +165,27 @@ both = pd.concat([alike.assign(null="alike"), by_rank.assign(null="by_rank")], i
 draw.excess(excess.nearest(both, shown), excess.nearest(shares.reset_index(), shown).set_index("engine")["overlap"])
 
 # %% [markdown]
-# The same in numbers, at every recall. Distances are in percent of the exact ones and the barycenter's shift in percent of the mean distance, both as differences to the null model; a minus sign says that the engine moved
+# The same in numbers, at that recall and then at every one. Distances are in percent of the exact ones and the barycenter's shift in percent of the mean distance, both as differences to the null model; a minus sign says that the engine moved
 # them less than chance.
 
 # %%
 #| label: tbl-families-alike
-#| tbl-cap: "Excess beside losses at any rank alike: measured minus null model, with 95 % interval over queries."
+#| tbl-cap: "Excess beside losses at any rank alike, of each engine at its recall nearest to that of the figure: measured minus null model, with 95 % interval over queries."
+Table(family_tables.excess_shown(excess.nearest(alike, shown), shares))
+
+# %%
+#| label: tbl-families-alike-all
+#| tbl-cap: "Excess beside losses at any rank alike, at every recall: measured minus null model, with 95 % interval over queries."
 Table(family_tables.excess_shown(alike, shares))
 
 # %%
 #| label: tbl-families-by-rank
-#| tbl-cap: "What is left beside losses by rank: measured minus null model, with 95 % interval over queries."
+#| tbl-cap: "What is left beside losses by rank, of each engine at its recall nearest to that of the figure: measured minus null model, with 95 % interval over queries."
+Table(family_tables.excess_shown(excess.nearest(by_rank, shown), shares))
+
+# %%
+#| label: tbl-families-by-rank-all
+#| tbl-cap: "What is left beside losses by rank, at every recall: measured minus null model, with 95 % interval over queries."
 Table(family_tables.excess_shown(by_rank, shares))
 
 # %% [markdown]
@@ -198,7 +209,7 @@ ranks = excess.nearest(losses.ranks_lost(lists, exact, bins=min(10, k), seed=see
 
 # %%
 #| label: fig-families-ranks
-#| fig-cap: "Share of true neighbors returned, by rank, minus the engine's mean over ranks, at the recalls of the first figure. Bands: 95 % intervals over queries. Losses at any rank alike would be flat."
+#| fig-cap: "Share of true neighbors returned, by rank, minus the engine's mean over ranks, at the recalls of the first figure. Bands: 95 % intervals over queries. Losses at any rank alike would be flat. Panels share an axis, but that of product quantization has its own."
 #| fig-alt: "Panels of lines over rank, one panel each kind of index, most of them falling."
 draw.ranks(ranks)
 
@@ -217,7 +228,7 @@ Table(who.assign(engine=who["engine"].map(label)), digits=2)
 # %% [markdown]
 # ## The graph of neighbors
 #
-# Many methods use the lists of *all* points at once, as a graph. Hubs, links that are returned, and parts that hang together are properties of that graph and not of single lists. Here every point
+# Many methods use the lists of *all* points at once, as a graph. Hubs, links that are reciprocated, and parts that hang together are properties of that graph and not of single lists. Here every point
 # is asked for a few neighbors at one recall, found anew for this $k$. The range behind each number is that of `graph_draws` null models with the same losses for each point, any rank alike. A further graph of the null model
 # would fall outside the range of $d$ such graphs with a chance of $2/(d+1)$, or less, in each number; a number outside is to be read with that chance, and with how many numbers the table holds. Engines whose recall is still higher at their lowest effort change less for that reason.
 
@@ -234,7 +245,7 @@ graph_table = knn_graph.graph_table(truth.first(k_graph), graph_lists, chance)
 
 # %%
 #| label: tbl-families-graph
-#| tbl-cap: "The k-NN graph of each engine's lists: mean overlap, skewness of the k-occurrence (hubness), share of points in no list, share of links returned, weakly connected components; in brackets the range over null models of the same losses."
+#| tbl-cap: "The k-NN graph of each engine's lists: mean overlap, skewness of the k-occurrence (hubness), share of points in no list, share of reciprocated links, weakly connected components; in brackets the range over null models of the same losses."
 overlaps = {name: float(overlap(truth.first(k_graph), found).mean()) for name, found in graph_lists.items()}
 Table(family_tables.graph_shown(graph_table, overlaps))
 
@@ -242,7 +253,8 @@ Table(family_tables.graph_shown(graph_table, overlaps))
 # ## At equal work
 #
 # Recall compares what was found; work compares what it took. Where libraries count them, distance computations do not depend on the machine, on compiler flags or on how a library is written. A distance to
-# a compressed code counts as one although it is cheaper, and an inverted file's distances to its cells' centers count too.
+# a compressed code counts as one although it costs less than one to a vector, and an inverted file's distances to its cells' centers count too. Cells are read in sequence and links are not, and the base here is small for either: the
+# counts say what was computed, and not which index to choose.
 
 # %%
 #| label: fig-families-work
@@ -265,27 +277,28 @@ Table(family_tables.work_shown(work))
 # %% [markdown]
 # ## Time and memory
 #
-# The usual picture: queries a second against recall, and the settings that no other one beats. **Times of different libraries are not comparable here as algorithms are**: hnswlib and Annoy are compiled
+# The usual picture: queries a second against recall, where the queries that efforts are found on are asked in one batch, by `threads` threads where a library has them. **Times of different libraries are not comparable here as algorithms are**: hnswlib and Annoy are compiled
 # without processor-specific instructions, the others come as wheels that use them, and Annoy and PyNNDescent are called through Python once a query or once a batch. The figure says what a user of these packages gets on one machine; a line says how
 # one library trades recall for time.
 
 # %% tags=["nbval-ignore-output"]
 #| label: fig-families-speed
-#| fig-cap: "Recall against queries a second on this machine, all searches made on the way to the recalls above; rings, settings that none beats. Libraries are compiled differently: compare along a line."
-#| fig-alt: "Lines of recall on a logit axis against queries a second on a logarithmic axis, an engine a line, the front ringed."
-draw.speed(family_costs.with_front(curve))
+#| fig-cap: "Recall against queries a second on this machine, all searches made on the way to the recalls above, each one batch of queries; exact results stand at the top. Libraries are compiled differently: compare along a line."
+#| fig-alt: "Lines of recall on a logit axis against queries a second on a logarithmic axis, an engine a line."
+draw.speed(curve)
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl-families-cost
-#| tbl-cap: "What each index costs: version of the library, seconds of the build by one thread (of the first build, where it was cached), size in MiB as the library serializes it, and that over the size of the vectors in float32."
+#| tbl-cap: "What each index costs: version of the library, build parameters, seconds of the build by one thread (of the first build, where it was cached), size as the library serializes it, and that over the size of the vectors in float32. Libraries are compiled differently: seconds compare within a library only."
 cost = family_costs.costs(made)
-Table(cost.assign(engine=cost["engine"].map(label)), digits={"seconds": 1, "mib": 1, "times_vectors": 2})
+cost = cost.rename(columns={"mib": "MiB", "times_vectors": "times the vectors"})
+Table(cost.assign(engine=cost["engine"].map(label)), digits={"seconds": 1, "MiB": 1, "times the vectors": 2})
 
 # %% [markdown]
 # ## Brute force, three ways
 #
 # "Exact" is a word for an algorithm, and arithmetic is another matter. For the cosine distance three routes are common: NumPy's product of normalized vectors, FAISS's flat index for it, and FAISS's inner product after its
-# own `normalize_L2`. All three are exhaustive. Where their lists differ from the certified ones, two distances agree to float32's rounding, or the points are not the nearest; the last column counts a slot as right if it is as near as the true one to within rounding. A vector of zeros
+# own `normalize_L2`. All three are exhaustive. Where their lists differ from the certified ones, two distances agree to float32's rounding, or the points are not the nearest. A vector of zeros
 # has no cosine distance; where there is one, the table is empty and the reason stands here.
 
 # %%
@@ -294,7 +307,7 @@ print(why_not or f"{len(agreement)} routes measured")
 
 # %%
 #| label: tbl-families-brute
-#| tbl-cap: "Brute force under the cosine distance: share of queries whose list holds another point than the certified one, or another order, and tie-aware recall."
+#| tbl-cap: "Brute force under the cosine distance: share of queries whose list holds another point than the certified one, or the same or other points in another order."
 Table(agreement.assign(engine=agreement["engine"].map(label)), digits=4)
 
 # %% [markdown]
@@ -354,27 +367,32 @@ Table(family_tables.answer_shown(excess.nearest(alike, shown), excess.nearest(by
 
 # %% tags=["nbval-ignore-output"]
 setting = {"n": len(base), "queries": len(rows), "k": k, "draws": graph_draws, "engines": len(made), "shown": f"{shown:g}"}
+asking = {"threads": threads, "batch": len(rows[tuned]), "lid_exact": facts.fixed(table["lid_exact"].mean(), 1)}
 recalls = family_facts.recall_facts(shares, excess.nearest(alike, shown))
-facts.record("families", out=out, **setting, **recalls, not_made=facts.count(len(not_made)), builds=index_seeds)
+built = family_facts.built_fact(len(made), len(made) + len(not_made))
+facts.record("families", out=out, **setting, **asking, **recalls, built=built, builds=index_seeds)
 
 # %% tags=["nbval-ignore-output"]
 beside = excess.nearest(alike, shown)
 facts.record(
-    "families", out=out, **family_facts.excess_facts(beside), **family_facts.verdict_facts(alike), **family_facts.spread_facts(beside),
+    "families", out=out, **family_facts.excess_facts(beside), **family_facts.verdict_facts(alike),
+    **family_facts.spread_facts(beside, shares, shown), **family_facts.largest_facts(alike, shares),
 )  # fmt: skip
 
 # %% tags=["nbval-ignore-output"]
 left = excess.nearest(by_rank, shown)
 ranked = {
     **family_facts.excess_facts(left), **family_facts.verdict_facts(by_rank),
-    **family_facts.spread_facts(left), **family_facts.explained_facts(alike, by_rank),
+    **family_facts.spread_facts(left, shares, shown), **family_facts.largest_facts(by_rank, shares),
+    **family_facts.explained_facts(alike, by_rank),
 }  # fmt: skip
 facts.record("families", out=out, **{f"ranked_{name}": value for name, value in ranked.items()})
 
 # %% tags=["nbval-ignore-output"]
 facts.record(
     "families", out=out, **family_facts.rank_facts(ranks), **family_facts.query_facts(who), **family_facts.graph_facts(graph_table),
-    **family_facts.work_facts(work), **family_facts.elsewhere_facts(others, alike, shown, seed=seed, resamples=resamples),
+    **family_facts.work_facts(work), **family_facts.brute_facts(agreement), connected=family_facts.connected_fact(graph_table),
+    **family_facts.elsewhere_facts(others, alike, shown, seed=seed, resamples=resamples),
 )  # fmt: skip
 
 # %% [markdown]
@@ -386,4 +404,4 @@ facts.record(
 # suggests and moves the $k$-th distance and LID; @tbl-families-verdicts says in how many settings that is what was measured.
 #
 # What ranks do not explain comes from neighbors lost together, or by ranks that differ from query to query. In the barycenter it is the former: a loss on one side moves a mean, and scattered losses cancel. So an engine whose barycenter lies off zero beside losses by rank loses
-# neighbors in one direction, and how far is particular to it. Where compressed distances confuse the last ranks with those just outside instead of losing them, their line over rank says so. Recall tells none of this.
+# neighbors together; how far it lies off depends on the kind of index and on its settings, such as the number of cells. No direction is measured here. Where compressed distances confuse the last ranks with those just outside instead of losing them, their line over rank says so. Recall tells none of this.

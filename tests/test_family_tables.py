@@ -7,12 +7,13 @@ import pytest
 from neighborhood_drift.exact import exact_neighbors
 from neighborhood_drift.excess import MEASURES, excesses, measure, nearest, queries_that_lose
 from neighborhood_drift.families import build_all, find_efforts
-from neighborhood_drift.family_costs import BRUTE, agreement, brute_force, costs, equal_work, with_front
+from neighborhood_drift.family_costs import BRUTE, agreement, brute_force, costs, equal_work
 from neighborhood_drift.family_facts import (
     elsewhere_facts,
     excess_facts,
     explained_facts,
     graph_facts,
+    largest_facts,
     query_facts,
     rank_facts,
     spread_facts,
@@ -83,13 +84,13 @@ def test_equal_work_gives_no_index_more_than_the_budget(base, exact, searched):
     assert equal_work(made, curve, base, np.arange(300), exact, K, [0.6], like="hnswlib").empty
 
 
-def test_costs_and_the_front(searched):
-    made, _, curve = searched
+def test_costs_tell_what_each_index_was_built_with(searched):
+    made, _, _ = searched
     table = costs(made).set_index("engine")
     assert (table["seconds"] > 0).all() and table.loc["faiss-flat", "times_vectors"] == pytest.approx(1, abs=0.02)
     assert table.loc["faiss-hnsw@M=4", "times_vectors"] > 1
-    front = with_front(curve)
-    assert front["front"].any() and front.loc[front["microseconds"].idxmin(), "front"]
+    assert table.loc["faiss-hnsw@M=4", "built_with"].startswith("M=4") and table.loc["faiss-flat", "built_with"] == "–"
+    assert table.loc["faiss-ivf", "built_with"] == "nlist=17"
 
 
 def test_agreement_tells_points_from_order():
@@ -98,13 +99,13 @@ def test_agreement_tells_points_from_order():
     other = Neighbors([[1, 9], [3, 4]], [[1.0, 2.0], [1.0, 2.0]])
     table = agreement(exact, {"swapped": swapped, "other": other}).set_index("engine")
     assert table.loc["swapped", ["other_points", "other_order"]].tolist() == [0, 0.5]
-    assert table.loc["other", ["other_points", "other_order", "tie_aware"]].tolist() == [0.5, 0.5, 1.0]
+    assert table.loc["other", ["other_points", "other_order"]].tolist() == [0.5, 0.5]
 
 
 def test_brute_force_agrees_up_to_rounding_and_says_why_not(base):
     table, reason = brute_force(base, np.arange(50), K)
     assert table["engine"].tolist() == list(BRUTE) and reason == ""
-    assert (table["other_points"] < 0.05).all() and (table["tie_aware"] > 0.999).all()
+    assert (table["other_points"] < 0.05).all()
     zero = base.copy()
     zero[7] = 0
     table, reason = brute_force(zero, np.arange(50), K)
@@ -117,7 +118,7 @@ def test_tables_of_nothing_have_their_columns():
     assert list(efforts_shown(settings)) == ["engine", "knob"]
     assert excess_shown(nothing, pd.Series(dtype=float)).columns[:2].tolist() == ["engine", "recall"]
     assert "builds" in over_builds(nothing) and "more" in verdict_counts(nothing) and "seconds" in costs({})
-    for figure in (draw.ranks(ranks_lost({}, None)), draw.work(curve, 10), draw.speed(with_front(curve))):
+    for figure in (draw.ranks(ranks_lost({}, None)), draw.work(curve, 10), draw.speed(curve)):
         assert figure.axes
 
 
@@ -160,12 +161,31 @@ def test_exhaustive_searches_are_not_among_the_settings_compared():
     assert verdict_counts(table)["more"].tolist() == [2, 2, 2, 2]
 
 
-def test_the_place_of_an_engine_counts_from_the_largest():
-    table = table_of(["faiss-hnsw", "hnswlib", "faiss-flat"])
-    found = spread_facts(table)
-    assert (found["lid_place"], found["lid_highest"], found["lid_highest_engine"]) == ("2 of 2", "+0.02", "hnswlib")
-    nothing = spread_facts(table[:0])
-    assert set(nothing.values()) == {"not available"}
+def test_places_are_among_engines_of_one_recall():
+    table = table_of(["faiss-hnsw", "hnswlib", "annoy", "faiss-flat"])
+    shares = pd.Series({(row.engine, row.target): 0.95 for row in table.itertuples()})
+    shares["annoy"] = 0.8
+    target = 0.95
+    found = spread_facts(table, shares, target)
+    assert (found["reaching"], found["lid_place_default"]) == ("2", "2 of 2")
+    assert found["lid_place_hnsw_sq8"] == "not available"
+    assert spread_facts(table[:0], shares, target)["reaching"] == "no"
+    largest = largest_facts(table, shares)
+    assert (largest["lid_largest"], largest["lid_largest_engine"], largest["lid_largest_recall"]) == (
+        "+0.03",
+        "Annoy",
+        "0.800",
+    )
+    assert set(largest_facts(table[:0], shares).values()) == {"not available"}
+
+
+def test_an_end_that_would_read_zero_has_a_decimal_more():
+    table = table_of(["annoy"]).assign(excess=0.00004, low=0.00002, high=0.00006)
+    shares = pd.Series({(row.engine, row.target): 0.95 for row in table.itertuples()})
+    assert excess_shown(table, shares)["mean distance (%)"].tolist() == ["+0.004 (+0.002 to +0.006)"]
+    assert excess_shown(table.assign(verdict="as much"), shares)["mean distance (%)"].tolist() == [
+        "0.00 (0.00 to +0.01)"
+    ]
 
 
 def test_excesses_are_shown_with_intervals():
@@ -253,11 +273,11 @@ def test_figures_show_the_numbers_of_their_tables(searched):
     counted = draw.work(curve, 300).axes[0].lines
     own = curve[curve["engine"] == "faiss-hnsw@M=4"].sort_values("recall")
     np.testing.assert_array_equal(counted[0].get_xdata(), own["distances"])
-    speed = draw.speed(with_front(curve)).axes[0]
+    speed = draw.speed(curve).axes[0]
     assert speed.get_yscale() == "logit"
     assert max(line.get_ydata().max() for line in speed.lines if len(line.get_ydata())) < 1
 
 
 def test_a_curve_at_recall_one_is_drawn_all_the_same():
     curve = pd.DataFrame({"engine": ["faiss-flat"], "ef": [np.nan], "recall": [1.0], "microseconds": [5.0]})
-    assert draw.speed(with_front(curve.assign(distances=300.0))).axes[0].lines[0].get_ydata()[0] < 1
+    assert draw.speed(curve.assign(distances=300.0)).axes[0].lines[0].get_ydata()[0] < 1

@@ -8,22 +8,11 @@ import pandas as pd
 from .checks import InputError
 from .exact import exact_neighbors
 from .families import at_work, build_all
-from .metrics import overlap, tie_aware_recall
+from .metrics import overlap
 from .neighbors import Neighbors
-from .tradeoff import pareto_front
 
 # Exhaustive routes to cosine neighbors.
 BRUTE = ("numpy", "faiss-flat", "faiss-flat-normalized")
-
-
-def with_front(curve: pd.DataFrame) -> pd.DataFrame:
-    """Mark the searches of `find_efforts` that none beats in both recall and time: column front.
-
-    >>> curve = pd.DataFrame({"engine": ["a", "b"], "recall": [0.9, 0.8], "microseconds": [1.0, 2.0]})
-    >>> with_front(curve)["front"].tolist()
-    [True, False]
-    """
-    return curve.assign(front=pareto_front(curve["microseconds"], curve["recall"]))
 
 
 def equal_work(indexes: dict, curve: pd.DataFrame, base, rows, exact: Neighbors, k: int, targets, *, like: str):
@@ -58,7 +47,7 @@ def equal_work(indexes: dict, curve: pd.DataFrame, base, rows, exact: Neighbors,
 
 
 def costs(indexes: dict) -> pd.DataFrame:
-    """What each index costs before it is asked: seconds of the build, memory, and memory over that of the vectors.
+    """What each index costs before it is asked: build parameters and seconds, MiB, and these over those of the vectors.
 
     >>> from neighborhood_drift.families import build_all
     >>> made, _ = build_all(["faiss-flat"], np.zeros((100, 64), np.float32))
@@ -69,9 +58,11 @@ def costs(indexes: dict) -> pd.DataFrame:
     for name, index in indexes.items():
         size = np.nan if index.memory_bytes is None else float(index.memory_bytes)
         vectors = 4.0 * index.size * index.dimension
-        row = {"engine": name, "version": index.version(), "seconds": index.seconds}
+        counted = {key: index.effort_range()[1] for key in ("nlist", "leaves") if index.params.get(key) == 0}
+        built = ", ".join(f"{key}={value}" for key, value in {**index.params, **counted}.items())
+        row = {"engine": name, "version": index.version(), "built_with": built or "–", "seconds": index.seconds}
         rows.append({**row, "mib": size / 2**20, "times_vectors": size / vectors})
-    return pd.DataFrame(rows, columns=["engine", "version", "seconds", "mib", "times_vectors"])
+    return pd.DataFrame(rows, columns=["engine", "version", "built_with", "seconds", "mib", "times_vectors"])
 
 
 def agreement(exact: Neighbors, lists: dict) -> pd.DataFrame:
@@ -87,21 +78,19 @@ def agreement(exact: Neighbors, lists: dict) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a name: engine, other_points, other_order (of all queries; other points count here too), tie_aware
-        (mean of `metrics.tie_aware_recall`, for distances as each library gives them).
+        One row a name: engine, other_points, other_order (of all queries; other points count here too).
 
     Examples
     --------
     >>> exact = Neighbors([[1, 2]], [[1.0, 1.0]])
     >>> agreement(exact, {"a": Neighbors([[2, 1]], [[1.0, 1.0]])}).values.tolist()
-    [['a', 0.0, 1.0, 1.0]]
+    [['a', 0.0, 1.0]]
     """
     rows = []
     for name, nb in lists.items():
         points, order = overlap(exact, nb) < 1, (exact.ids != nb.ids).any(axis=1)
-        row = {"engine": name, "other_points": points.mean(), "other_order": order.mean()}
-        rows.append({**row, "tie_aware": tie_aware_recall(exact, nb).mean()})
-    return pd.DataFrame(rows, columns=["engine", "other_points", "other_order", "tie_aware"])
+        rows.append({"engine": name, "other_points": points.mean(), "other_order": order.mean()})
+    return pd.DataFrame(rows, columns=["engine", "other_points", "other_order"])
 
 
 def brute_force(base, rows, k: int, *, threads: int = 1) -> tuple[pd.DataFrame, str]:

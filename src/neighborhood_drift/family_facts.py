@@ -15,6 +15,8 @@ from .summaries import ABSENT
 # The engines whose numbers the paper cites: named in every run, measured or not.
 CITED = ("faiss-hnsw", "hnswlib", "faiss-ivf", "faiss-ivf@nlist=256", "scann", "annoy")
 CITED += ("faiss-ivf-pq@subquantizers=512,bits=5",)
+# Engines whose recall is this near to the target are compared with each other.
+NEAR = 0.01
 
 
 def fact_word(name: str) -> str:
@@ -86,24 +88,60 @@ def verdict_facts(table: pd.DataFrame) -> dict[str, str]:
     return given
 
 
-def spread_facts(table: pd.DataFrame, engine: str = "faiss-hnsw") -> dict[str, str]:
-    """Facts of the place of one engine among all, one target an engine, a measure at a time.
+def spread_facts(
+    table: pd.DataFrame, shares: pd.Series, target: float, engines=("faiss-hnsw", "faiss-hnsw-sq8")
+) -> dict[str, str]:
+    """Facts of the places of engines among those whose recall is within `NEAR` of the target, a measure at a time.
 
-    ``<measure>_lowest`` and ``_highest`` are the ends, with ``_engine`` whose they are; ``<measure>_place`` counts from
-    the largest excess in size, "2 of 9".
+    ``reaching`` is how many those are, exhaustive searches left out; ``<measure>_place_<engine>`` counts from the
+    largest excess in size, "2 of 6".
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `excess.excesses`, one target an engine.
+    shares : Series
+        Mean overlap, by engine and target.
+    target : float
+    engines : iterable of str
+        Whose places are told; "not available" where one does not reach the target.
+    """
+    recalls = np.array([shares[key] for key in zip(table["engine"], table["target"], strict=True)], dtype=float)
+    at = approximate(table[np.abs(recalls - target) <= NEAR])
+    given = {"reaching": facts.count(at["engine"].nunique())}
+    for metric, (short, _, _, _) in MEASURED.items():
+        own = at[(at["metric"] == metric) & (at["verdict"] != "not available")].set_index("engine")["excess"]
+        place = own.abs().rank(ascending=False)
+        for engine in engines:
+            told = f"{place[engine]:.0f} of {len(own)}" if engine in own else ABSENT
+            given[f"{short}_place_{fact_word(engine)}"] = told
+    return given
+
+
+def largest_facts(table: pd.DataFrame, shares: pd.Series) -> dict[str, str]:
+    """Facts of the excess largest in size over all engines and targets, exhaustive searches left out.
+
+    ``<measure>_largest``, with ``_engine``, ``_recall`` and ``_interval``; and ``mean_distance_off``, the farthest that
+    any of the mean distances is from the exact one, in percent of it.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `excess.excesses`.
+    shares : Series
+        Mean overlap, by engine and target.
     """
     at = approximate(table[table["verdict"] != "not available"])
     given = {}
     for metric, (short, _, factor, decimals) in MEASURED.items():
-        own = at[at["metric"] == metric].set_index("engine")["excess"]
-        ends = {"lowest": own.idxmin, "highest": own.idxmax} if len(own) else {}
-        for end in ("lowest", "highest"):
-            at_end = ends[end]() if ends else None
-            given[f"{short}_{end}"] = ABSENT if at_end is None else signed(factor * own[at_end], decimals)
-            given[f"{short}_{end}_engine"] = ABSENT if at_end is None else label(at_end)
-        place = own.abs().rank(ascending=False)
-        given[f"{short}_place"] = f"{place[engine]:.0f} of {len(own)}" if engine in own else ABSENT
-    return given
+        own, name = at[at["metric"] == metric], f"{short}_largest"
+        row = own.loc[own["excess"].abs().idxmax()] if len(own) else None
+        given[name] = ABSENT if row is None else signed(factor * row.excess, decimals)
+        given[f"{name}_interval"] = ABSENT if row is None else between(row, factor, decimals)
+        given[f"{name}_engine"] = ABSENT if row is None else label(row.engine)
+        given[f"{name}_recall"] = ABSENT if row is None else facts.fixed(shares[row.engine, row.target])
+    off = (at.loc[at["metric"] == "mean_distance_ratio", "mean"] - 1).abs().max()
+    return {**given, "mean_distance_off": facts.percent(off, 2)}
 
 
 def explained_facts(alike: pd.DataFrame, by_rank: pd.DataFrame) -> dict[str, str]:
@@ -173,6 +211,40 @@ def graph_facts(table: pd.DataFrame, engines=CITED) -> dict[str, str]:
                 ends = [at.loc[engine, f"{name}_{end}"] for end in ("low", "high")] if there else [np.nan, np.nan]
                 given[f"{name}_{fact_word(engine)}_chance"] = facts.interval(*ends, decimals) if there else ABSENT
     return given
+
+
+def connected_fact(table: pd.DataFrame) -> str:
+    """Say of how many components the k-NN graphs are.
+
+    >>> connected_fact(pd.DataFrame({"engine": ["exact", "annoy"], "components": [1, 1]}))
+    'every one of these graphs is connected'
+    >>> connected_fact(pd.DataFrame({"engine": ["exact", "annoy"], "components": [1, 3]}))
+    'the graphs have components: exact 1, Annoy 3'
+    """
+    if (table["components"] == 1).all():
+        return "every one of these graphs is connected"
+    told = (f"{label(row.engine)} {row.components:.0f}" for row in table.itertuples())
+    return f"the graphs have components: {', '.join(told)}"
+
+
+def built_fact(made: int, named: int) -> str:
+    """Say how many of the indexes named could be built.
+
+    >>> built_fact(12, 12), built_fact(11, 12)
+    ('All 12 indexes could be built', '11 of 12 indexes could be built')
+    """
+    return f"{f'All {made}' if made == named else f'{made} of {named}'} indexes could be built"
+
+
+def brute_facts(table: pd.DataFrame) -> dict[str, str]:
+    """Facts of `family_costs.agreement`: ``brute_same``, least share of queries with the certified set over the routes,
+    and ``brute_other_order``, largest share with another order.
+
+    >>> brute_facts(pd.DataFrame({"other_points": [0.0, 0.0], "other_order": [0.01, 0.02]}))
+    {'brute_same': '100.0 %', 'brute_other_order': '2.0 %'}
+    """
+    same, order = 1 - table["other_points"].max(), table["other_order"].max()
+    return {"brute_same": facts.percent(same), "brute_other_order": facts.percent(order)}
 
 
 def work_facts(work: pd.DataFrame) -> dict[str, str]:

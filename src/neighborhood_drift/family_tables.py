@@ -24,7 +24,7 @@ HEADINGS = [heading for _, heading, _, _ in MEASURED.values()]
 GRAPH = {
     "hubness": ("hubness", 2),
     "never": ("in no list", 3),
-    "reciprocity": ("links returned", 3),
+    "reciprocity": ("reciprocated links", 3),
     "components": ("components", 0),
 }
 REACHED = {"yes": "{ef} ({recall})", "no": "not reached ({recall})", "lowest": "{ef}, the lowest ({recall})"}
@@ -152,6 +152,8 @@ def answer_shown(alike: pd.DataFrame, by_rank: pd.DataFrame, like: str = "faiss-
 def _withbetween(row, factor, decimals):
     if row.verdict == "not available":
         return ABSENT
+    if row.verdict != "as much" and 0 in (round(factor * row.low, decimals), round(factor * row.high, decimals)):
+        decimals += 1  # an end that reads 0.00 would contradict the verdict
     return f"{signed(factor * row.excess, decimals)} ({between(row, factor, decimals)})"
 
 

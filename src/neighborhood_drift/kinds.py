@@ -10,7 +10,8 @@ KINDS = {
     "faiss graph": "graphs of FAISS",
     "graph": "graphs of other libraries",
     "partition": "cells and trees",
-    "codes": "compressed vectors",
+    "codes": "eight-bit codes",
+    "quantized": "product quantization, not re-ranked",
     "exhaustive": "exhaustive search",
     "other": "others",
 }
@@ -24,13 +25,21 @@ FAMILIES = {
     "redis": "graph",
     "faiss-ivf": "partition",
     "annoy": "partition",
-    "faiss-ivf-pq": "codes",
+    "scann": "partition",
+    "faiss-ivf-pq": "quantized",
     "faiss-sq8": "codes",
     "faiss-hnsw-sq8": "codes",
-    "scann": "codes",
     "faiss-flat": "exhaustive",
     "faiss-flat-normalized": "exhaustive",
     "numpy": "exhaustive",
+}
+# Engines whose names are shorter in figures.
+SHORT = {
+    "faiss-ivf": "IVF",
+    "faiss-ivf-pq": "IVF-PQ",
+    "faiss-sq8": "8-bit codes",
+    "faiss-hnsw-sq8": "HNSW, 8-bit codes",
+    "faiss-flat": "flat",
 }
 
 
@@ -56,6 +65,17 @@ def label(name: str) -> str:
     """
     engine, _, params = name.partition("@")
     return ", ".join([names.label(engine), *params.split(",")] if params else [names.label(engine)])
+
+
+def short(name: str) -> str:
+    """Name of an engine for figures; the parameters of product quantization are left to the tables.
+
+    >>> short("faiss-ivf-pq@subquantizers=512,bits=5"), short("faiss-ivf@nlist=256"), short("hnswlib")
+    ('IVF-PQ', 'IVF, nlist=256', 'hnswlib')
+    """
+    engine, params = named(name)
+    words = [SHORT.get(engine, names.label(engine))]
+    return ", ".join(words + [f"{key}={value}" for key, value in params.items() if engine != "faiss-ivf-pq"])
 
 
 def kind(name: str) -> str:

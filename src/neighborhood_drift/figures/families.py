@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from textwrap import fill
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, PercentFormatter, StrMethodFormatter
 
-from ..kinds import KINDS, kind, label
+from ..kinds import KINDS, kind, short
 from . import style
 
 # One row a panel: measure, title, factor of the axis.
@@ -24,6 +22,7 @@ NULL_MARKS = {
     "alike": ("o", None, -0.16, "beside losses at any rank alike"),
     "by_rank": ("D", "white", 0.16, "beside losses by rank"),
 }
+TICKS = (0.5, 0.7, 0.9, 0.97, 0.99, 0.997, 0.999, 0.9997, 0.9999)  # of recall
 LEAST_SHOWN = 0.5  # recall below which nobody would search
 VARIANT_LINE = (0, (1, 1))  # of an engine built with other parameters than its defaults
 
@@ -32,7 +31,7 @@ def look(name: str, **changes) -> dict:
     """Keyword arguments for ``Axes.plot``: an engine's own, and hollow markers where it has other build parameters."""
     engine, _, params = name.partition("@")
     own = {"markerfacecolor": "none", "linestyle": VARIANT_LINE} if params else {}
-    return style.look(engine, **{"label": label(name), **own, **changes})
+    return style.look(engine, **{"label": short(name), **own, **changes})
 
 
 def excess(table: pd.DataFrame, recall: pd.Series) -> Figure:
@@ -46,7 +45,8 @@ def excess(table: pd.DataFrame, recall: pd.Series) -> Figure:
         Mean overlap, by engine; it stands beside the name.
     """
     engines = list(dict.fromkeys(table["engine"]))
-    figure, axes = style.new(2, 2, size=(6.4, 1.6 + 0.46 * len(engines)), sharey=True)
+    figure, axes = style.new(2, 2, size=(6.4, 1.8 + 0.5 * len(engines)), sharey=True)
+    figure.get_layout_engine().set(wspace=0.06, hspace=0.04)
     for panel, (metric, (title, factor)) in zip(axes.flat, EXCESS.items(), strict=True):
         for null, (marker, face, height, _) in NULL_MARKS.items():
             for row in table[(table["metric"] == metric) & (table["null"] == null)].itertuples():
@@ -58,8 +58,9 @@ def excess(table: pd.DataFrame, recall: pd.Series) -> Figure:
                 )  # fmt: skip
         panel.axvline(0, color=style.BLACK, linewidth=0.9)
         panel.set_title(title)
-        names = [fill(f"{label(name)} ({recall[name]:.3f})", 28) for name in engines]
-        panel.set_yticks(range(len(engines)), names, fontsize=7.5)
+        names = [f"{short(name)} ({recall[name]:.3f})" for name in engines]
+        panel.set_yticks(range(len(engines)), names, fontsize=7)
+        panel.tick_params(axis="x", labelsize=7.5)
         panel.grid(axis="y", visible=False)
         _symlog(panel.xaxis, factor * table.loc[table["metric"] == metric, "excess"].abs().max())
     axes[0, 0].invert_yaxis()
@@ -79,7 +80,7 @@ def _symlog(axis, largest: float) -> None:
         return
     step = 10.0 ** np.floor(np.log10(largest / 3))
     low, high = (end * 1.25 for end in axis.get_view_interval())
-    axis.axes.set_xscale("symlog", linthresh=step)
+    axis.axes.set_xscale("symlog", linthresh=step, linscale=1.6)
     axis.set_ticks([tick for tick in (-10 * step, -step, 0, step, 10 * step) if low <= tick <= high])
     axis.axes.set_xlim(low, high)
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
@@ -92,11 +93,15 @@ def ranks(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        Of `losses.ranks_lost`; the null model is the line at 0. Without an approximate engine one empty panel.
+        Of `losses.ranks_lost`; the null model is the line at 0. Panels share an axis, but that of product quantization
+        has its own. Without an approximate engine one empty panel.
     """
     present = [name for name in KINDS if name != "exhaustive" and (table["engine"].map(kind) == name).any()]
     rows_of = max(1, int(np.ceil(len(present) / 2)))
-    figure, axes = style.new(rows_of, 2, size=(6.4, 2.6 * rows_of + 0.4), sharex=True, sharey=True, squeeze=False)
+    figure, axes = style.new(rows_of, 2, size=(6.4, 2.2 * rows_of + 1.0), sharex=True, squeeze=False)
+    shared = [panel for panel, name in zip(axes.flat, present, strict=False) if name != "quantized"]
+    for panel in shared[1:]:
+        panel.sharey(shared[0])
     for panel, name in zip(axes.flat, present, strict=False):
         for engine, rows in table[table["engine"].map(kind) == name].groupby("engine", sort=False):
             middle, drawn = (rows["first"] + rows["last"]) / 2, look(engine)
@@ -104,14 +109,16 @@ def ranks(table: pd.DataFrame) -> Figure:
             style.band(panel, middle, rows["away_low"], rows["away_high"], drawn["color"])
         panel.axhline(0, color=style.BLACK, linewidth=0.9)
         panel.set_title(KINDS[name])
-        panel.legend(loc="lower left", fontsize=7.5)
     for panel in axes.flat[max(1, len(present)) :]:
         panel.set_visible(False)
-    for panel in axes[:, 0]:
-        panel.set_ylabel("share returned, minus mean")
+    for panel in axes.flat[: max(1, len(present))]:
         panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    for panel in axes[-1]:
         panel.set_xlabel("rank of the true neighbor")
+        panel.tick_params(labelbottom=True)
+    for panel in axes[:, 0]:
+        panel.set_ylabel("returned, minus mean")
+    if present:
+        figure.legend(loc="outside lower center", ncols=4, fontsize=7.5)
     return figure
 
 
@@ -130,8 +137,8 @@ def work(curve: pd.DataFrame, n: int) -> Figure:
     _curves(axes, counted, counted["distances"])
     axes.axvline(n, color=style.BLACK, linewidth=0.9, linestyle=":")
     axes.annotate(
-        "all points", (n, 0.02), xycoords=("data", "axes fraction"), xytext=(-4, 0), textcoords="offset points",
-        ha="right", fontsize=9,
+        "all points", (n, 1), xycoords=("data", "axes fraction"), xytext=(0, 3), textcoords="offset points",
+        ha="center", fontsize=9,
     )  # fmt: skip
     axes.set_xlabel("distances computed a query")
     if len(counted):
@@ -140,21 +147,16 @@ def work(curve: pd.DataFrame, n: int) -> Figure:
 
 
 def speed(curve: pd.DataFrame) -> Figure:
-    """Draw recall against queries a second, a line each engine; the settings that none beats are ringed.
+    """Draw recall against queries a second, a line each engine.
 
     Parameters
     ----------
     curve : DataFrame
-        Of `families.with_front`.
+        Of `families.find_efforts`.
     """
     figure, axes = style.new(size=(6.4, 4.6))
     curve = curve[curve["recall"] >= LEAST_SHOWN]
     _curves(axes, curve, 1e6 / curve["microseconds"])
-    front = curve[curve["front"]]
-    axes.plot(
-        1e6 / front["microseconds"], _below_one(front["recall"], curve["recall"]),
-        "o", mfc="none", mec=style.BLACK, markersize=9, mew=0.9, label="Pareto front",
-    )  # fmt: skip
     axes.set_xlabel("queries a second")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     return figure
@@ -170,7 +172,10 @@ def _curves(axes, curve: pd.DataFrame, x: pd.Series) -> None:
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axes.xaxis.set_minor_formatter("")
     axes.set_yscale("logit", one_half="1/2", use_overline=False)
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    most = _below_one([1.0], curve["recall"])[0]
+    ticks = [tick for tick in TICKS if tick < most - (1 - most) / 2]
+    exact = [most] if (curve["recall"] >= 1).any() else []
+    axes.set_yticks(ticks + exact, [f"{100 * tick:g} %" for tick in ticks] + ["all"] * len(exact))
     axes.yaxis.set_minor_formatter("")
 
 
