@@ -365,7 +365,7 @@ def test_figures_read_tables(scores, blobs):
         columns=["lists", "recall", "seed", "trustworthiness", "procrustes"],
     )
     assert len(draw.map_quality(layouts).axes) == 2
-    assert consequences.map_facts(layouts)["maps_nearer"] == "one"
+    assert consequences.map_facts(layouts)["maps_nearer"] == 1
     points = dict.fromkeys(("exact", "a", "b", "c"), blobs[0][:, :2])
     for labels in (blobs[1], None):
         assert [panel.get_title() for panel in draw.maps(points, labels).axes][:4] == list(points)
@@ -412,5 +412,11 @@ def test_facts_name_every_task_and_engine(scores, blobs):
     )
     assert {f"{kind}_{task}" for kind in ("needed", "exact", "noise") for task in TASKS} <= set(values)
     assert values["needed_accuracy"] == values["needed_density_default"] == "not available"
+    whole = consequences.fact_values(
+        consequences.needed(consequences.summarize(scores)),
+        consequences.noise(scores, pd.DataFrame(columns=["task", "deviation"])),
+        ["faiss-hnsw"],
+    )
+    assert 0 <= whole["apart"] <= whole["pairs"] <= len(TASKS) * (len(TASKS) - 1) // 2
     compared = consequences.against_random(scores)
     assert len(consequences.against_table(compared)) == len(TASKS)

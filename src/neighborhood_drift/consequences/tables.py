@@ -103,9 +103,10 @@ def fact_values(need: pd.DataFrame, noises: pd.DataFrame, engines) -> dict:
     -------
     dict
         ``needed_<task>``, ``exact_<task>`` and ``noise_<task>``, under random loss; ``needed_<task>_<engine>``;
-        ``most`` and ``most_task``, the highest need under random loss; ``insensitive``, the tasks that stay within one
-        percent down to the lowest recall; ``tasks``, and ``noisy`` of them with a
-        noise above one percent.
+        ``most`` and ``most_task``, the highest need under random loss, with its bracket; ``insensitive``, the tasks
+        that stay within one percent down to the lowest recall, with theirs; ``pairs`` of tasks that have brackets
+        under random loss, and ``apart`` of them whose brackets do not overlap, and both ``..._<engine>``; ``tasks``,
+        and ``noisy`` of them with a noise above one percent.
     """
     random = need[need["lists"] == RANDOM].set_index("task")
     by_lists = {(row["task"], row["lists"]): row for row in need.to_dict("records")}
@@ -118,10 +119,13 @@ def fact_values(need: pd.DataFrame, noises: pd.DataFrame, engines) -> dict:
         values[f"exact_{name}"] = facts.fixed(at.loc[name, "exact"])
         values[f"noise_{name}"] = facts.percent(at.loc[name, "noise"])
     known = random["needed"].dropna().sort_values()
-    values["most"] = facts.fixed(known.iloc[-1]) if len(known) else ABSENT
+    values["most"] = _cell(by_lists[known.index[-1], RANDOM]) if len(known) else ABSENT
     values["most_task"] = TASKS[known.index[-1]].label if len(known) else ABSENT
-    low = [TASKS[name].label for name in random.index[random["needed"] == random["lowest"]]]
-    values["insensitive"] = ", ".join(low) or "none of them"
+    low = random.index[random["needed"] == random["lowest"]]
+    values["insensitive"] = ", ".join(TASKS[name].label + _bracket(random.loc[name]) for name in low) or "none of them"
+    for lists, suffix in ((RANDOM, ""), *((engine, f"_{word(engine)}") for engine in engines)):
+        pairs, apart = _apart(need[need["lists"] == lists])
+        values |= {f"pairs{suffix}": pairs, f"apart{suffix}": apart}
     return values | {"tasks": int(at["exact"].notna().sum()), "noisy": facts.count((at["noise"] > TOLERANCE).sum())}
 
 
@@ -183,7 +187,9 @@ def map_facts(maps: pd.DataFrame) -> dict[str, str]:
         ``map_trust`` and ``map_trust_low``: trustworthiness of the exact map, and at the lowest recall of random loss;
         ``map_seed_nearest`` and ``map_seed_farthest``: distances of exact maps with other seeds; ``map_low``,
         ``map_high``: distances at the lowest and at the highest recall of random loss; ``maps_nearer`` of ``maps``:
-        maps from approximate lists that are nearer to the exact map than every map of another seed.
+        maps from approximate lists that are nearer to the exact map than every map of another seed; of the engines'
+        maps, ``map_engine_top`` and ``map_engine_top_recall``, distance and recall where recall is highest, and
+        ``map_engine_nearest`` and ``map_engine_nearest_recall``, those of the map nearest to the exact one.
     """
     exact, rest = maps[maps["lists"] == EXACT], maps[maps["lists"] != EXACT]
     random, seeds = rest[rest["lists"] == RANDOM].sort_values("recall"), exact["procrustes"].iloc[1:]
@@ -195,9 +201,13 @@ def map_facts(maps: pd.DataFrame) -> dict[str, str]:
         "map_low": random["procrustes"].iloc[0],
         "map_high": random["procrustes"].iloc[-1],
     }
+    engines = rest[rest["lists"] != RANDOM]
+    for name, column, order in (("top", "recall", False), ("nearest", "procrustes", True)):
+        row = engines.sort_values(column, ascending=order).head(1)
+        shown |= {f"map_engine_{name}": row["procrustes"].mean(), f"map_engine_{name}_recall": row["recall"].mean()}
     nearer = (rest["procrustes"] < seeds.min()).sum()
     return {name: facts.fixed(value) for name, value in shown.items()} | {
-        "maps_nearer": facts.count(nearer),
+        "maps_nearer": int(nearer),
         "maps": len(rest),
     }
 
@@ -216,9 +226,25 @@ def _cell(row: dict) -> str:
     if np.isinf(row["needed"]):
         return "not reached"
     least = "at most " if row["needed"] == row["lowest"] else ""
-    known = not (np.isnan(row["high"]) or row["high"] == row["lowest"])
+    return least + facts.fixed(row["needed"]) + _bracket(row)
+
+
+def _bracket(row) -> str:
+    if np.isnan(row["high"]) or row["high"] == row["lowest"]:
+        return ""
     high = "beyond" if np.isinf(row["high"]) else facts.fixed(row["high"])
-    return least + facts.fixed(row["needed"]) + (f" ({facts.fixed(row['low'])} to {high})" if known else "")
+    return f" ({facts.fixed(row['low'])} to {high})"
+
+
+def _apart(need: pd.DataFrame) -> tuple[int, int]:
+    """Pairs of rows that both have a bracket, and how many of them have brackets that do not overlap.
+
+    >>> _apart(pd.DataFrame({"low": [0.5, 0.8, 0.6], "high": [0.7, 0.9, np.nan]}))
+    (1, 1)
+    """
+    known = need[["low", "high"]].dropna().to_numpy()
+    pairs = [(one, other) for i, one in enumerate(known) for other in known[:i]]
+    return len(pairs), sum(bool(one[1] < other[0] or other[1] < one[0]) for one, other in pairs)
 
 
 def _difference(row) -> str | None:
