@@ -71,6 +71,7 @@ from neighborhood_drift import consequences, facts
 from neighborhood_drift.datasets import absent, load_others, load_sample
 from neighborhood_drift.figures import consequences as draw
 from neighborhood_drift.figures.style import use_style
+from neighborhood_drift.indexes import ENGINES
 from neighborhood_drift.tables import Table
 
 use_style()
@@ -134,11 +135,11 @@ Table(consequences.cluster_table(cases), digits={"clusters": 1, "share in none":
 # ## Deviation against recall
 #
 # Each panel is one task, each line one kind of lists; the stripe is one percent either way. Look first for how long a line stays in the stripe as recall falls from right to left,
-# then at whether the lines of the indexes lie on that of random loss. The heights of the panels differ.
+# then at whether the lines of the indexes lie on that of random loss. The heights of the panels differ; beyond two percent their axes are logarithmic.
 
 # %%
 #| label: fig-consequences
-#| fig-cap: "Deviation of each task's score from that of exact lists, against the recall of the lists: neighbors lost at random and replaced, or with slots left empty, and indexes at rising effort. Bands: 95 % intervals over samples. Stripe: one percent either way. The axes of deviation differ from panel to panel."
+#| fig-cap: "Deviation of each task's score from that of exact lists, against the recall of the lists: neighbors lost at random and replaced, or with slots left empty, and indexes at rising effort. Bands: 95 % intervals over samples. Stripe: one percent either way. The axes of deviation differ from panel to panel; they are linear within two percent and logarithmic beyond."
 #| fig-alt: "Small panels, one a task, with lines of deviation against recall that come together at zero at recall one."
 draw.deviations(summary)
 
@@ -162,7 +163,7 @@ Table(consequences.needed_table(need))
 
 # %% [markdown]
 # One percent is a convention. Where a task's noise is larger, a user could not see the loss in one sample; where it is smaller, one percent is already a lot. The
-# next table asks for the recall from which on the deviation stays within the task's own noise instead.
+# next table asks for the recall from which on the deviation stays within the task's own noise instead; that is less only where the noise exceeds one percent.
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl-within-noise
@@ -247,18 +248,19 @@ print("not at hand:", ", ".join(absent(also, data_dir)) or "none")
 # %% tags=["nbval-ignore-output"]
 facts.record(
     "consequences", out=out, data=sample.name, n=len(sample.base), samples=len(cases), sample_points=len(cases[0].base), k=cases[0].k,
-    planted_samples=len(planted), planted_points=planted_points, following=facts.fixed(following, 2), recall_lowest=facts.fixed(min(recalls), 2), compared_at=facts.fixed(compared_at, 2), **consequences.fact_values(need, noises, task_engines),
+    planted_samples=len(planted), planted_points=planted_points, following=facts.fixed(following, 2), recall_lowest=facts.fixed(min(recalls), 2), compared_at=facts.fixed(compared_at, 2), pq_bits=pq_bits,
+    pq_parts=ENGINES["faiss-ivf-pq"].defaults["subquantizers"], **consequences.fact_values(need, noises, task_engines),
     **consequences.against_facts(by_number, by_ranks, task_engines), **consequences.map_facts(maps), **consequences.cluster_facts(cases),
 )  # fmt: skip
 
 # %% [markdown]
 # ## Answer
 #
-# How much recall a task needs depends on the task, and on which neighbors its lists lack. Under random loss the first table of needed recall orders the tasks, with brackets that say how well each number is
-# known. Against a task's own noise the second is the one to read: where the noise exceeds one percent, a deviation of one percent cannot be told in one sample, while a larger one may well be. For a map the noise is the
+# How much recall a task needs depends on the task, and on which neighbors its lists lack. Under random loss the first table of needed recall gives the numbers, with brackets that say how well each is
+# known: tasks whose brackets overlap are not ordered by it. Against a task's own noise the second is the one to read: where the noise exceeds one percent, a deviation of one percent cannot be told in one sample, while a larger one may well be. For a map the noise is the
 # seed of the layout itself.
 #
-# But an index does not lose at random. A search whose effort stays at efSearch misses the far end of a list first (`05-search-effort`), which spares what reads the first neighbors and hits what reads the last
-# distance; so one recall is worth more to some tasks, and less to others, than under random loss. The two tables of imitated lists say, task by task, whether that is so and whether it is all: where a cell is told apart in the
+# But an index does not lose at random. A search whose effort stays at efSearch misses the far end of a list first (`05-search-effort`), which changes the last distance more than
+# the first neighbors; so one recall is worth more to some tasks, and less to others, than under random loss. The two tables of imitated lists say, task by task, whether that is so and whether it is all: where a cell is told apart in the
 # first and not in the second, the ranks are what sets the engine apart. One number of recall does not say whether a list is good enough. A user who knows the task and the engine can read it here, with the upper
 # end of the interval for safety; one who does not should ask for the highest.

@@ -10,15 +10,22 @@ from ..consequences.compare import TOLERANCE
 from ..consequences.maps import EXACT
 from ..consequences.measure import EMPTIED, RANDOM
 from ..consequences.tasks import TASKS
+from ..kinds import named
 from . import families, style
 
 NULLS = {RANDOM: (style.BLACK, "", "-"), EMPTIED: (style.GREY, "", "--")}
+# The families' oranges stand too near HNSW's vermilion where bands of all three overlap.
+APART = {
+    "faiss-ivf": {"color": style.BLUE, "marker": "s", "linestyle": "-."},
+    "faiss-ivf-pq": {"color": style.PURPLE, "marker": "d", "linestyle": ":"},
+}
+TICKS = (-10, -1, -0.1, -0.01, 0, 0.01, 0.1, 1, 10)
 
 
 def look(lists: str) -> dict:
     """How lists are drawn: an engine in its own color, random loss in black and grey."""
     if lists not in NULLS:
-        return families.look(lists)
+        return families.look(lists) | APART.get(named(lists)[0], {})
     color, marker, line = NULLS[lists]
     return {"label": lists, "color": color, "marker": marker, "linestyle": line}
 
@@ -36,7 +43,8 @@ def deviations(summary: pd.DataFrame) -> Figure:
     Parameters
     ----------
     summary : DataFrame
-        From ``consequences.summarize``. The grey stripe is one percent either way; each panel has its own height.
+        From ``consequences.summarize``. The grey stripe is one percent either way; each panel has its own height,
+        linear within two percent and logarithmic beyond.
     """
     tasks = [name for name in TASKS if name in set(summary["task"])]
     columns = min(3, max(1, len(tasks)))
@@ -44,13 +52,17 @@ def deviations(summary: pd.DataFrame) -> Figure:
     figure, axes = style.new(rows, columns, size=(6.4, 0.7 + 1.75 * rows), sharex=True, squeeze=False)
     for panel, task in zip(axes.flat, tasks, strict=False):
         own = summary[summary["task"] == task]
-        panel.axhspan(-TOLERANCE, TOLERANCE, color=style.GREY, alpha=0.25, linewidth=0)
+        panel.axhspan(-TOLERANCE, TOLERANCE, color=style.GREY, alpha=0.35, linewidth=0)
         for lists, line in _in_order(own):
             drawn = look(lists)
             panel.plot(line["recall"], line["deviation"], **drawn)
             style.band(panel, line["recall"], line["low"], line["high"], drawn["color"])
         panel.set_title(TASKS[task].label, fontsize=9)
-        style.percent(panel.yaxis)
+        panel.set_yscale("symlog", linthresh=2 * TOLERANCE)
+        panel.set_yticks(TICKS, [f"{100 * tick:g}%" for tick in TICKS])
+        panel.set_yticks([], minor=True)
+        ends = own[["low", "high", "deviation"]].to_numpy()
+        panel.set_ylim(1.2 * np.nanmin(ends, initial=-2 * TOLERANCE), 1.2 * np.nanmax(ends, initial=2 * TOLERANCE))
         style.percent(panel.xaxis)
         panel.locator_params(axis="x", nbins=4)
         panel.tick_params(labelsize=8)
