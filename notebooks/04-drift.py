@@ -277,7 +277,9 @@ Table(summaries.plain(strangers, "overlap"), digits=4)
 # three curves right of the dotted line: if effort decides, the default search falls there on any data and the other two do not, whatever the height at which they start.
 
 # %%
-further = load_others(also, data_dir=data_dir, points=points, queries=other_queries, seed=seed, metric=metric)
+further = load_others(
+    also, data_dir=data_dir, points=points, queries=other_queries, seed=seed, metric=metric, besides=sample
+)
 one_each = [spec for spec in specs if spec["seed"] == seed]
 options = {"metric": metric, "threads": threads, "seed": seed, "resamples": resamples, "cache": cache}
 curves = others.overlap_curves(further, ks_growing, ef, one_each, **options)

@@ -366,7 +366,14 @@ Table(family_tables.answer_shown(excess.nearest(alike, shown), excess.nearest(by
 # ## Facts for the paper
 
 # %% tags=["nbval-ignore-output"]
-setting = {"n": len(base), "queries": len(rows), "k": k, "draws": graph_draws, "engines": len(made), "shown": f"{shown:g}"}
+setting = {
+    "n": len(base),
+    "queries": len(rows),
+    "k": k,
+    "draws": graph_draws,
+    "engines": len(made),
+    "shown": f"{shown:g}",
+}
 asking = {"threads": threads, "batch": len(rows[tuned]), "lid_exact": facts.fixed(table["lid_exact"].mean(), 1)}
 recalls = family_facts.recall_facts(shares, excess.nearest(alike, shown))
 built = family_facts.built_fact(len(made), len(made) + len(not_made))

@@ -259,7 +259,7 @@ print(f"share of the variance that an interval over the queries of one graph cov
 # %% [markdown]
 # ## Deletions
 #
-# An index that lives has points deleted and added. hnswlib marks a point as deleted and gives its slot to one that comes later, repairing the links around it; FAISS's HNSW cannot remove points at all (`remove_ids` raises). Here a share of the points
+# An index that lives has points deleted and added. hnswlib marks a point as deleted and, if it is asked to (`allow_replace_deleted=True`, not its default), gives its slot to one that comes later, repairing the links around it; FAISS's HNSW cannot remove points at all (`remove_ids` raises). Here a share of the points
 # is deleted, and *the same points* are inserted again, so that the data are what they were and every difference belongs to the graph. Beside it stands an index built anew from the same points in the order in which they last came in.
 # Look at the gap between the two lines on the left, and at what no search can reach on the right; the table adds the links a point has.
 
@@ -277,7 +277,7 @@ draw.deletion(churn)
 # %% tags=["nbval-ignore-output"]
 #| label: tbl-cause-deletion
 #| tbl-cap: "After deletion and re-insertion, and after a rebuild: unreachable points, mean links a point at level 0, overlap, and the paired difference of overlap with 95 % interval over queries."
-Table(churn.drop(columns=["points", "rounds", "missing"]), digits={"share": 2, "links": 1, "links_rebuilt": 1})
+Table(cause_facts.deletion_table(churn))
 
 # %% [markdown]
 # ## On other data
@@ -286,7 +286,9 @@ Table(churn.drop(columns=["points", "rounds", "missing"]), digits={"share": 2, "
 # prevails everywhere, whether loss falls from the lowest to the highest in-degrees, and whether the model's AUC and the correlation with LID keep their sides of 0.5 and 0.
 
 # %%
-others = load_others(also, data_dir=data_dir, points=points, queries=other_queries, seed=seed, metric=metric)
+others = load_others(
+    also, data_dir=data_dir, points=points, queries=other_queries, seed=seed, metric=metric, besides=sample
+)
 elsewhere = why.on_other_data(others, k, ef, metric=metric, seed=seed, cache=cache, **hnsw)
 print(f"not at hand: {', '.join(absent(also, data_dir)) or 'none'}")
 
@@ -308,6 +310,7 @@ facts.record(
 # %% tags=["nbval-ignore-output"]
 facts.record(
     "variance", out=out, n=len(part), queries=len(part_rows), k=part_exact.k, graphs=orders * level_seeds * repeats, orders=orders, threads=build_threads,
+    ef=part_k, M=hnsw["M"], ef_construction=hnsw["ef_construction"],
     **resample,
 )  # fmt: skip
 

@@ -47,6 +47,8 @@ def trace_facts(one: why.Traced) -> dict[str, str]:
     for engine in check.index:
         rows, name = one.missed[one.missed["engine"] == engine], word(engine)
         ratio = (rows["best_in_rank"] / rows["effort"]).astype(float).median()
+        lost = rows["cause"].eq(causes.CUT_OFF).sum()
+        named[f"none_cut_off_{name}"] = "none was cut off" if not lost else f"{facts.count(lost)} cut off from it"
         named |= {f"missed_{name}": facts.count(len(rows)), f"best_in_{name}": facts.fixed(ratio, 2)}
         named[f"at_twice_{name}"] = facts.percent(rows["found_at_twice"].astype(float).mean(), 0)
     return named
@@ -78,7 +80,12 @@ def trait_facts(rates: pd.DataFrame, model: odds.Odds) -> dict[str, str]:
     known = by_trait.dropna()
     strongest = known["coefficient"].abs().sort_values(ascending=False).index if len(known) else []
     named["strongest"] = causes.TRAITS[strongest[0]] if len(strongest) else absent
-    named["best_alone"] = causes.TRAITS[known["auc"].idxmax()] if len(known) else absent
+    best = known.sort_values("auc", ascending=False).head(2).itertuples()
+    told = [
+        f"{causes.TRAITS[row.Index]} ({facts.fixed(row.auc, 2)}, {facts.interval(row.low, row.high, 2)})"
+        for row in best
+    ]
+    named["best_two"] = " and ".join(told) or absent
     return named
 
 
@@ -145,11 +152,30 @@ def deletion_facts(table: pd.DataFrame) -> dict[str, str]:
         named[f"{name}_rebuilt"] = facts.fixed(row.overlap_rebuilt)
         named[f"{name}_difference"] = facts.fixed(row.difference)
         named[f"{name}_interval"] = facts.interval(row.low, row.high)
-        named[f"{name}_unreachable"] = facts.count(row.unreachable)
+        number = facts.count(row.unreachable)
+        named[f"{name}_unreachable"] = f"{number} point is" if row.unreachable == 1 else f"{number} points are"
         named[f"{name}_unreachable_share"] = facts.percent(row.unreachable / row.points)
         named[f"{name}_links"] = facts.fixed(row.links, 1)
         named[f"{name}_links_rebuilt"] = facts.fixed(row.links_rebuilt, 1)
     return named
+
+
+def deletion_table(table: pd.DataFrame) -> pd.DataFrame:
+    """`deletion.compare` for readers: counts, links and overlaps side by side, the difference with its interval."""
+    return pd.DataFrame(
+        {
+            "deleted": [facts.percent(share, 0) for share in table["share"]],
+            "unreachable": table["unreachable"],
+            "unreachable, rebuilt": table["unreachable_rebuilt"],
+            "links": [facts.fixed(value, 1) for value in table["links"]],
+            "links, rebuilt": [facts.fixed(value, 1) for value in table["links_rebuilt"]],
+            "overlap": [facts.fixed(value) for value in table["overlap"]],
+            "overlap, rebuilt": [facts.fixed(value) for value in table["overlap_rebuilt"]],
+            "difference (95 %)": [
+                f"{facts.fixed(row.difference)} ({facts.interval(row.low, row.high)})" for row in table.itertuples()
+            ],
+        }
+    )
 
 
 def check_table(check: pd.DataFrame) -> pd.DataFrame:

@@ -79,6 +79,8 @@ def rates(table: pd.DataFrame) -> Figure:
         ends = rows.iloc[[0, -1]]
         limits = (ends["least"].iloc[0], ends["most"].iloc[1])
         panel.set_xticks(ends["group"], [f"{value:,.0f}" if value >= 100 else f"{value:.3g}" for value in limits])
+        for tick, side in zip(panel.get_xticklabels(), ("left", "right"), strict=True):
+            tick.set_horizontalalignment(side)
         panel.set_title(re.sub(" (of|at|as) ", r"\n\1 ", TRAITS.get(trait, trait)), fontsize=9)
         style.percent(panel.yaxis)
     axes[0, 0].set_ylim(0, 1.05 * max(table["high"].max(), 1e-4))
@@ -126,7 +128,7 @@ def agreement(table: pd.DataFrame) -> Figure:
         Columns repeated, icc, low, high.
     """
     figure, axes = style.new(size=(6.4, 2.6))
-    _forest(axes, table["repeated"], table["icc"], table["low"], table["high"], style.BLUE)
+    _forest(axes, table["repeated"], table["icc"], table["low"], table["high"], style.BLACK)
     axes.set(xlabel="intraclass correlation of a query's overlap", xlim=(min(-0.05, axes.get_xlim()[0]), 1.02))
     axes.axvline(0, color=style.BLACK, linewidth=0.9)
     return figure
@@ -141,7 +143,7 @@ def budget(table: pd.DataFrame) -> Figure:
         Of `variance.budget`.
     """
     figure, axes = style.new(size=(6.4, 2.6))
-    _forest(axes, table["source"], *(100 * table[column] for column in ("deviation", "low", "high")), style.PURPLE)
+    _forest(axes, table["source"], *(100 * table[column] for column in ("deviation", "low", "high")))
     axes.set(xlabel="standard deviation of mean overlap, percentage points")
     axes.set_xlim(left=0)
     return figure
@@ -160,7 +162,7 @@ def deletion(table: pd.DataFrame) -> Figure:
     for (rounds, rows), line in zip(table[table["rounds"] > 0].groupby("rounds"), ("-", "--", ":"), strict=False):
         rows = pd.concat([nothing, rows])
         name = f"after {rounds} round{'s' if rounds > 1 else ''}"
-        look = {"color": style.VERMILION, "linestyle": line, "marker": "o", "label": name}
+        look = {"color": style.VERMILION, "linestyle": line, "marker": "o", "label": name, "zorder": 3}
         left.plot(rows["share"], rows["overlap"], **look)
         base = rows["overlap_rebuilt"]
         style.band(left, rows["share"], base + rows["low"], base + rows["high"], style.VERMILION)
@@ -168,7 +170,8 @@ def deletion(table: pd.DataFrame) -> Figure:
     rows = table[table["rounds"] <= 1]
     look = {"color": style.GREEN, "linestyle": "-", "marker": "^", "label": "built anew"}
     left.plot(rows["share"], rows["overlap_rebuilt"], **look)
-    right.plot(rows["share"], rows["unreachable_rebuilt"], **look)
+    # hollow and large, so that zeros of both lines show
+    right.plot(rows["share"], rows["unreachable_rebuilt"], **look, markerfacecolor="none", markersize=9, clip_on=False)
     left.set(ylabel="overlap")
     right.set(ylabel="unreachable points")
     right.set_ylim(bottom=0)
