@@ -186,10 +186,10 @@ Table(changes.assign(engine=changes["engine"].str.replace("faiss-hnsw", label("f
 # What does search effort buy? Each index is searched for the nearest neighbors at several values of ef. All of them are larger than $k$, where
 # both libraries search with an effort of ef; what happens beyond is the subject of `04-drift`. Recall is the share of
 # the true neighbors returned (its interval: 95 %, bootstrap over queries), and stands on a logit axis, on which the
-# step from 99 to 99.9 % is as wide as the step from 90 to 99 %. A setting is on the Pareto front if no other one is at least
+# step from 99 to 99.9 % is as wide as the step from 90 to 99 %. A setting is on its library's Pareto front if no other one of that library is at least
 # as good in both time and recall and better in one [after @aumuller2020].
 #
-# Look at which M the front uses at which recall: a larger M costs time at each step and pays only where high recall is wanted.
+# Look at which M each front uses at which recall: a larger M costs time at each step and pays only where high recall is wanted.
 # The times depend on the machine and on how each library was compiled; where several programs share its cores, the order of close settings may change.
 
 # %% tags=["nbval-ignore-output"]
@@ -197,13 +197,13 @@ few = sample.rows[: timed_queries or None]
 exact = exact_neighbors(sample.base, sample.base[few], k=k, exclude=few, metric=metric)
 settings = tradeoff(indexes, sample.base, few, k, efs, exact)
 print(
-    f"{len(settings)} settings, {len(few):,} queries, {threads} search threads; on the front: {settings['front'].sum()}"
+    f"{len(settings)} settings, {len(few):,} queries, {threads} search threads; on the two fronts: {settings['front'].sum()}"
 )
 
 # %% tags=["nbval-ignore-output"]
 #| label: fig-hnsw-tradeoff
-#| fig-cap: "Recall (logit scale) against time a query (logarithmic), for both libraries, each M and each ef; along a line ef grows to the right. Rings: the Pareto front. Bars: 95 % intervals over queries. Up and left is better. hnswlib is compiled here without processor-specific instructions and FAISS is not: compare along a library, not between the two."
-#| fig-alt: "Recall against time a query: curves rise from lower left to upper right; rings mark the settings nothing beats in both."
+#| fig-cap: "Recall (logit scale) against time a query (logarithmic), for both libraries, each M and each ef; along a line ef grows to the right. Rings: the Pareto front of each library. Bars: 95 % intervals over queries. Up and left is better. hnswlib is compiled here without processor-specific instructions and FAISS is not: compare along a library, not between the two."
+#| fig-alt: "Recall against time a query: curves rise from lower left to upper right; rings mark the settings that nothing of the same library beats in both."
 hnsw.tradeoff(settings, k, len(few))
 
 # %% [markdown]
@@ -282,6 +282,6 @@ facts.record("hnsw", out=out, recall_goal=facts.percent(goal, 0), **found, **sec
 # candidates of a new point and cuts only lists that overflow later, so that an efConstruction on either side of this threshold changes the number of links too. Results of one
 # library, or of one side of the threshold, must not be carried over to another.
 #
-# **Effort** buys recall at a price that the Pareto front shows; a study that reports recall without time, or at one ef, shows one point of it.
+# **Effort** buys recall at a price that each Pareto front shows; a study that reports recall without time, or at one ef, shows one point of it.
 #
 # **A written index** is the same graph. Whether it answers as before depends on the search effort being restored, which hnswlib leaves to its user.

@@ -12,7 +12,7 @@ from neighborhood_drift.construction import degree_by_effort, what_changes_links
 from neighborhood_drift.exact import exact_neighbors
 from neighborhood_drift.figures import hnsw
 from neighborhood_drift.graph import degree_table, level_table
-from neighborhood_drift.indexes import build_indexes
+from neighborhood_drift.indexes import build_index, build_indexes
 from neighborhood_drift.tradeoff import after_reload, build_table, fastest, pareto_front, tradeoff
 
 matplotlib.use("Agg")
@@ -115,3 +115,14 @@ def test_figures_show_the_numbers_of_their_tables(base, indexes, settings):
     assert (
         axes.get_yscale() == "logit" and max(line.get_ydata().max() for line in axes.lines if len(line.get_ydata())) < 1
     )
+
+
+def test_the_front_is_of_each_engine_alone():
+    base = np.random.default_rng(1).normal(size=(200, 8)).astype(np.float32)
+    rows = np.arange(40)
+    exact = exact_neighbors(base, base[rows], k=5, exclude=rows)
+    indexes = [build_index(name, base, M=4) for name in ("hnswlib", "faiss-hnsw")]
+    table = tradeoff(indexes, base, rows, 5, [6, 40], exact, repeats=1, progress=False)
+    for _, own in table.groupby("engine"):
+        assert own["front"].tolist() == pareto_front(own["microseconds"], own["recall"]).tolist()
+        assert own["front"].any()

@@ -47,7 +47,8 @@ def tradeoff(
     DataFrame
         One row an index and effort: engine, M, ef, recall (mean overlap), low, high, microseconds (wall time a query,
         with the index's search threads), distance_computations (a query; nan where the library does not count),
-        front (whether no other setting has both a higher recall and less time).
+        front (whether no other setting of the same engine has both a higher recall and less time: libraries are
+        compiled differently, so that none is set against another).
 
     Examples
     --------
@@ -83,7 +84,9 @@ def tradeoff(
     table = pd.DataFrame(measured)
     table["recall"] = shares.mean(axis=0)
     table["low"], table["high"] = limits(bootstrap_means(shares), ci)
-    table["front"] = pareto_front(table["microseconds"], table["recall"])
+    table["front"] = False
+    for _, own in table.groupby("engine"):
+        table.loc[own.index, "front"] = pareto_front(own["microseconds"], own["recall"])
     return table
 
 

@@ -84,7 +84,7 @@ def construction(table: pd.DataFrame, M: int) -> Figure:
 
 
 def tradeoff(table: pd.DataFrame, k: int, queries: int) -> Figure:
-    """Draw recall on a logit axis against time a query, an engine a color and an M a marker; the front is ringed.
+    """Draw recall on a logit axis against time a query, an engine a color and an M a marker; the fronts are ringed.
 
     Parameters
     ----------
