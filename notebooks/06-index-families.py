@@ -49,12 +49,7 @@ tuning_queries = 150  # of the queries, those on which the effort for a recall i
 draws = 2  # random lists a query in each null model
 graph_draws = 39  # random k-NN graphs beside that of each engine
 k_graph = 10  # neighbors of a point in the k-NN graph
-followed = [
-    "faiss-hnsw",
-    "hnswlib",
-    "faiss-ivf",
-    "faiss-ivf-pq@subquantizers=512,bits=5",
-]  # engines whose k-NN graph is measured
+followed = ["faiss-hnsw", "hnswlib", "faiss-ivf", "faiss-ivf-pq@subquantizers=512,bits=5"]  # in the k-NN graph
 seed_engines = ["faiss-hnsw", "faiss-ivf"]  # engines built from several seeds
 index_seeds = 3
 also = ["cifar10-resnet18", "fashion-mnist"]  # further data, where at hand
