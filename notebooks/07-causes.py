@@ -117,7 +117,7 @@ Table(cause_facts.check_table(traced.check), digits=1)
 # - **in-neighbors too far**: there is a path, but every point that links to it lies farther from the query than the distance at which the search stopped. The search would have had to go on.
 # - **in-neighbors missed**: a point that links to it lies near enough to be expanded, and was itself not visited. The loss is inherited.
 #
-# The second and third can be put to a test: the same library searches with twice the effort. Look left at which color fills the bars. Look right at how far out the best in-neighbor stands, as a rank among all points by distance
+# How much more effort would have found is measured too: the same library searches with twice the effort. Look left at which color fills the bars. Look right at how far out the best in-neighbor stands, as a rank among all points by distance
 # to the query: a curve that is high at the line (1) says that most losses would have needed a little more effort only; what lies far to the right has no link from anywhere near.
 
 # %%
