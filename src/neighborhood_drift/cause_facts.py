@@ -183,11 +183,14 @@ def check_table(check: pd.DataFrame) -> pd.DataFrame:
     shown = check.assign(
         search=check["engine"].map(label),
         same=check["same"].map(lambda share: facts.percent(share, 1)),
-        same_undecided=check["same_undecided"].map(lambda share: facts.percent(share, 0)),
+        undecided=[
+            facts.count(row.undecided) + (f" ({facts.percent(row.same_undecided, 0)})" if row.undecided else "")
+            for row in check.itertuples()
+        ],
     )
-    columns = {"search": "search", "effort": "effort", "same": "same ids", "undecided": "undecided"}
-    columns |= {"same_undecided": "same ids of those", "distances": "distances, traced"}
-    columns |= {"library_distances": "distances, library", "visited": "visited", "expanded": "expanded"}
+    columns = {"search": "search", "effort": "effort", "same": "same ids", "undecided": "undecided (same)"}
+    columns |= {"distances": "distances, traced", "library_distances": "distances, library"}
+    columns |= {"visited": "visited", "expanded": "expanded"}
     return shown[list(columns)].rename(columns=columns)
 
 
