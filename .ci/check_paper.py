@@ -25,9 +25,10 @@ def test_file_is_there_and_of_this_run(name):
 
 def cited_figures() -> list[str]:
     """Labels of the figures that the paper embeds."""
-    return re.findall(
-        r"\{\{< embed \S+#(fig-[\w-]+) >\}\}", (ROOT / "report" / "index.qmd").read_text(encoding="utf-8")
-    )
+    paper = (ROOT / "report" / "index.qmd").read_text(encoding="utf-8")
+    parts = [ROOT / "report" / name for name in re.findall(r"\{\{< include (\S+) >\}\}", paper)]
+    text = "\n".join([paper, *(part.read_text(encoding="utf-8") for part in parts)])
+    return re.findall(r"\{\{< embed \S+#(fig-[\w-]+) >\}\}", text)
 
 
 def test_html_is_whole_and_self_contained():
