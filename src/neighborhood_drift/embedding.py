@@ -6,6 +6,7 @@ import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +33,14 @@ def run_identity(encoder: Loaded, fingerprint: str, batch_size: int, dtype: str)
     }
 
 
-def refuse_other(begun: dict, identity: dict, where) -> None:
+def refuse_other(begun: dict, identity: dict, where, what_it_holds: str = "vectors") -> None:
     """Raise InputError if a run in the folder ``where`` was begun with another identity, saying what differs."""
     changed = [what for what in identity if begun.get(what) != identity[what]]
     if changed:
         told = "; ".join(f"{what} was {begun.get(what)}, is now {identity[what]}" for what in changed)
-        raise InputError(f"{where} holds vectors begun otherwise ({told}); use another folder, or remove it first.")
+        raise InputError(
+            f"{where} holds {what_it_holds} begun otherwise ({told}); use another folder, or remove it first."
+        )
 
 
 def embed_images(
@@ -49,6 +52,7 @@ def embed_images(
     batch_size: int = 16,
     dtype: str = "float16",
     progress: bool = True,
+    batches=None,
 ) -> np.ndarray:
     """Embed a list of images into a memory-mapped array in ``folder``, going on where a stopped run ended.
 
@@ -69,6 +73,9 @@ def embed_images(
         Images a batch.
     dtype : {"float16", "float32"}
         Stored type.
+    batches : callable, optional
+        Takes row ranges and yields (range, (b, d) float32) as they are done, such as `cluster.batches_on` makes; by
+        default the encoder runs here, on one batch after another.
 
     Returns
     -------
@@ -93,13 +100,10 @@ def embed_images(
         write_text(note, json.dumps({"identity": identity, "done": 0}))
     vectors = np.lib.format.open_memmap(array, mode="r+")
     began, first = time.perf_counter(), done
-    with (
-        ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as readers,
-        tqdm(total=n, initial=done, desc=f"embedding ({encoder.name})", unit="image", disable=not progress) as bar,
-    ):
-        while done < n:
-            rows = range(done, min(done + batch_size, n))
-            batch = encoder(list(readers.map(images.read, rows)))
+    ranges = [range(start, min(start + batch_size, n)) for start in range(done, n, batch_size)]
+    ahead = {}  # batches that are stored while one before them is not
+    with tqdm(total=n, initial=done, desc=f"embedding ({encoder.name})", unit="image", disable=not progress) as bar:
+        for rows, batch in (batches or partial(_here, images, encoder))(ranges):
             with np.errstate(over="ignore"):
                 stored = batch.astype(dtype)
             if not np.isfinite(stored).all():
@@ -107,11 +111,19 @@ def embed_images(
                 raise InputError(f"the vector of {images.names[row]} is not finite in {dtype}; store it as float32.")
             vectors[rows.start : rows.stop] = stored
             vectors.flush()
-            done = rows.stop
+            ahead[rows.start] = rows.stop
+            while done in ahead:
+                done = ahead.pop(done)
             write_text(note, json.dumps({"identity": identity, "done": done}))
             bar.update(len(rows))
-            bar.set_postfix_str(f"{(done - first) / (time.perf_counter() - began):.1f} images/s", refresh=False)
+            bar.set_postfix_str(f"{(bar.n - first) / (time.perf_counter() - began):.1f} images/s", refresh=False)
     return vectors
+
+
+def _here(images: ImageList, encoder: Loaded, ranges):
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as readers:
+        for rows in ranges:
+            yield rows, encoder(list(readers.map(images.read, rows)))
 
 
 def _allocate(path: Path, dtype: str, shape: tuple[int, int]) -> None:
