@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import shutil
 import tempfile
 import warnings
 from dataclasses import asdict
+from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from tqdm import tqdm
 
 from ..checks import METRICS, InputError, one_of, whole_number
 from ..embedding import refuse_other
-from ..files import clear_parts, code_digest, replacing, write_text
+from ..files import clear_parts, code_digest, replacing, sha256, write_text
 from ..neighbors import Neighbors
 from . import blocks
 from .blocks import Work
@@ -29,6 +31,7 @@ FEWEST_ROWS = 1024  # of a block of queries, where so many are asked: each costs
 PARTS = 8  # blocks of queries, where that leaves so many in each
 NOTE, IDS, DISTANCES = "neighbors.json", "ids.npy", "distances.npy"
 UNFINISHED = "unfinished"
+_PACKAGES = ("neighborhood-drift", "numpy", "numba", "distributed")
 
 
 def neighbors(
@@ -174,7 +177,9 @@ def find_neighbors(client, work: Work, *, progress: bool = True) -> Neighbors:
         write_text(note, json.dumps({"identity": identity}))
         _compute(client, work, progress)
         _gather(work, folder)
-        write_text(ended, json.dumps({"identity": identity, "work": _spent(work)}, indent=1) + "\n")
+        made = {"shape": [work.asked, work.k], "files": {name: sha256(folder / name) for name in (IDS, DISTANCES)}}
+        made |= {"versions": {name: version(name) for name in _PACKAGES}, "date": datetime.date.today().isoformat()}
+        write_text(ended, json.dumps({"identity": identity, "work": _spent(work), **made}, indent=1) + "\n")
     shutil.rmtree(unfinished, ignore_errors=True)
     return Neighbors(np.load(folder / IDS, mmap_mode="r"), np.load(folder / DISTANCES, mmap_mode="r"))
 

@@ -19,6 +19,7 @@ from ..encoders import load_encoder
 from ..files import sha256
 from ..images import DOWNLOADS, ImageList, Survey, cache_folder, open_images, read_order, survey
 from ..labels import with_labels
+from .neighbors import Scheduler, cluster_errors
 
 
 def embed(
@@ -37,6 +38,8 @@ def embed(
     skip_unreadable: Annotated[bool, typer.Option("--skip-unreadable", help="Leave unreadable images out.")] = False,
     license_file: Annotated[Path | None, typer.Option("--license", help="License of the weights, kept beside.")] = None,
     share: Annotated[Path | None, typer.Option(help="Folder beside --out; its files are not kept twice.")] = None,
+    scheduler: Scheduler = None,
+    workers: Annotated[int | None, typer.Option(help="Encode in so many processes; default: in this one.")] = None,
     progress: Annotated[bool, typer.Option(help="Show progress.")] = True,
 ) -> None:
     """Embed images with a pretrained encoder; a run that was stopped goes on where it ended.
@@ -78,9 +81,13 @@ def embed(
         typer.echo(f"{out} is complete already.")
         _share(out, share)
         return
-    made = embed_images(
-        seen.images, loaded, work, fingerprint=seen.fingerprint, batch_size=batch_size, dtype=dtype, progress=progress
-    )
+    how = {"fingerprint": seen.fingerprint, "batch_size": batch_size, "dtype": dtype, "progress": progress}
+    if scheduler or workers is not None:
+        with cluster_errors() as cluster, cluster.connected(scheduler, workers) as client:
+            batches = cluster.batches_on(client, images, seen.images, loaded, weights)
+            made = embed_images(seen.images, loaded, work, **how, batches=batches)
+    else:
+        made = embed_images(seen.images, loaded, work, **how)
     provenance = {
         "images": listed.source,
         "encoder": {"name": encoder, "weights": loaded.weights, "weights_sha256": loaded.weights_sha256},
