@@ -1,5 +1,6 @@
 """Neighborhood drift: how far approximate neighbors stand from the exact ones, measured."""
 
+from .calibration import calibration_sample, choose_ef, parse_target
 from .checks import InputError
 from .datasets import load_dataset, load_sample
 from .exact import distances_to, exact_neighbors
@@ -17,6 +18,8 @@ __all__ = [
     "barycenter_shift",
     "build_index",
     "build_indexes",
+    "calibration_sample",
+    "choose_ef",
     "distances_to",
     "drift",
     "exact_neighbors",
@@ -29,6 +32,7 @@ __all__ = [
     "load_sample",
     "mean_distance",
     "overlap",
+    "parse_target",
     "summarize",
     "sweep",
     "tie_aware_recall",

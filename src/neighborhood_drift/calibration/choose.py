@@ -1,0 +1,195 @@
+"""Choosing an effort for an index: the values tried, a search for each, and the smallest one that is certified."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from ..checks import InputError, one_of, whole_number
+from ..indexes.base import Index
+from .decide import BOUNDS, CORRECTIONS, Choice, checked_confidence, decide, queries_needed
+from .sample import Calibration
+from .targets import Target
+
+FINE, COARSE = 1.2, 2.0  # ratios of neighboring values of ef, up to 4 k and beyond
+FINE_TO, COARSE_TO, AT_LEAST = 4, 16, 1024
+
+
+def default_efs(index: Index, k: int, *, leave_one_out: bool = True) -> list[int]:
+    """Values of ef to try, fixed before any search from k and from the range in which an engine's effort acts.
+
+    Where effort is a number of candidates (the range ends at n or more): from k / 8, or from where effort starts to
+    differ from k, in steps of 1.2 to 4 k and of 2 to 16 k or 1,024, the larger of both, but not beyond the range.
+    Annoy, whose effort is shared by its trees, gets each times the number of trees. Other knobs (lists visited, say):
+    the whole range in steps of 1.2. An engine without a knob: 1 alone.
+
+    >>> from neighborhood_drift.indexes import build_index
+    >>> index = build_index("hnswlib", np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32))
+    >>> default_efs(index, 10)
+    [11, 13, 15, 18, 21, 25, 29, 34, 40, 78, 153, 300]
+    """
+    k = whole_number(k, "k", 1, index.size - leave_one_out)
+    low, high = index.effort_range()
+    if index.effort is None:
+        return [1]
+    unit = high // index.size
+    floor = max(low, index.effective_ef(k + leave_one_out, low))
+    if unit == 0:
+        return _steps(floor, high, FINE)
+    top = min(high, unit * max(COARSE_TO * k, AT_LEAST))
+    first = min(max(floor, unit * k // 8), top)
+    bend = max(first, min(FINE_TO * k * unit, top))
+    return sorted({*_steps(first, bend, FINE), *_steps(bend, top, COARSE)})
+
+
+def measure(
+    index: Index, calibration: Calibration, k: int, efs, target: Target, *, progress: bool = False
+) -> np.ndarray:
+    """Search the sample's queries at each ef: a loss of each query.
+
+    Parameters
+    ----------
+    index : Index
+        Over the sample's base.
+    calibration : Calibration
+        With at least k exact neighbors a query.
+    k : int
+    efs : iterable of int
+    target : Target
+    progress : bool, default False
+        Show a progress bar where standard error is a terminal.
+
+    Returns
+    -------
+    (m, q) float64
+        In [0, 1], a row each ef in the order given.
+
+    Raises
+    ------
+    InputError
+        If the index is over other points, or k or an ef is out of range.
+
+    Examples
+    --------
+    >>> from neighborhood_drift.calibration import MeanOverlap, calibration_sample
+    >>> from neighborhood_drift.indexes import build_index
+    >>> base = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    >>> measure(build_index("hnswlib", base), calibration_sample(base, 5, size=2), 5, [50], MeanOverlap(0.9))
+    array([[0., 0.]])
+    """
+    return measure_all(index, calibration, k, efs, [target], progress=progress)[0][0]
+
+
+def measure_all(index: Index, calibration: Calibration, k: int, efs, targets, *, progress: bool = False):
+    """Search once an ef, and measure the losses for several targets.
+
+    Returns
+    -------
+    list of (m, q) float64
+        As of `measure`, one a target.
+    DataFrame
+        One row an ef: effective_ef (as the library applies it; nan without a knob), distance_computations (a query;
+        nan where the library does not count), microseconds (wall time a query, with the index's search threads).
+    """
+    if not index.built_over(calibration.base):
+        raise InputError("the index was built over other points than the sample's base; both must be the same.")
+    k = whole_number(k, "k", 1, calibration.exact.k)
+    efs = [whole_number(ef, "ef", 1) for ef in efs]
+    exact_k, alone = calibration.exact.first(k), calibration.rows is not None
+    count = len(calibration.queries)
+    losses, costs = [[] for _ in targets], []
+    for ef in tqdm(efs, desc=f"{index.engine}, k = {k}", unit="ef", disable=None if progress else True):
+        found = index.search(calibration.queries, k, ef=ef, exclude_self=calibration.rows if alone else False)
+        for target, rows in zip(targets, losses, strict=True):
+            rows.append(target.per_query(calibration, exact_k, found))
+        effective, computed = index.effective_ef(k + alone, ef), index.distance_computations
+        costs.append(
+            {
+                "effective_ef": np.nan if effective is None else float(effective),
+                "distance_computations": np.nan if computed is None else computed / count,
+                "microseconds": 1e6 * index.search_seconds / count,
+            }
+        )
+    return [np.array(rows) for rows in losses], pd.DataFrame(costs)
+
+
+def choose_ef(
+    index: Index, target: Target, k: int, confidence: float = 0.95, *, sample: Calibration, efs=None,
+    bound: str | None = None, correction: str = "fixed-sequence", seed: int = 0, progress: bool = False,
+) -> Choice:  # fmt: skip
+    """Choose the smallest search effort whose drift is within a target, with a guarantee.
+
+    Parameters
+    ----------
+    index : Index
+        Its engine decides what ef stands for: efSearch, nprobe, search_k, ...
+    target : Target
+        Such as ``MeanOverlap(0.99)`` or ``parse_target("below-0.9=0.05")``.
+    k : int
+        Neighbors asked for.
+    confidence : float, default 0.95
+    sample : Calibration
+        Of `calibration_sample`: queries that were used for nothing else, neither to build or choose the index nor to
+        choose ``efs``.
+    efs : iterable of int, optional
+        Values to try, fixed beforehand; default `default_efs`.
+    bound, correction, seed
+        As for `decide`, which says what is guaranteed; "sample-mean" and "none" are refused.
+    progress : bool, default False
+        Show a progress bar where standard error is a terminal.
+
+    Returns
+    -------
+    Choice
+        ``ef`` is None where no value is certified; ``sentence`` says so and names the best bound.
+
+    Raises
+    ------
+    InputError
+        Before any search: if a value is out of range, the index is over other points, or the sample is too small for
+        the target, whatever the index.
+
+    Examples
+    --------
+    >>> from neighborhood_drift.calibration import MeanOverlap, calibration_sample
+    >>> from neighborhood_drift.indexes import build_index
+    >>> base = np.random.default_rng(0).normal(size=(400, 3)).astype(np.float32)
+    >>> choice = choose_ef(build_index("hnswlib", base), MeanOverlap(0.9), 5, sample=calibration_sample(base, 5))
+    >>> choice.ef, round(choice.bound, 2)
+    (6, 0.99)
+    """
+    if not isinstance(target, Target):
+        raise InputError(f"the target is {target!r}; it must be a target, such as MeanOverlap(0.99).")
+    if not isinstance(sample, Calibration):
+        raise InputError("sample must be what calibration_sample returns: queries with their exact neighbors.")
+    name = one_of(target.bound if bound is None else bound, [name for name in BOUNDS if name != "sample-mean"], "bound")
+    one_of(correction, [name for name in CORRECTIONS if name != "none"], "correction")
+    checked_confidence(confidence)
+    k = whole_number(k, "k", 1, sample.exact.k)
+    alone = sample.rows is not None
+    tried = (
+        default_efs(index, k, leave_one_out=alone) if efs is None else sorted({whole_number(e, "ef", 1) for e in efs})
+    )
+    if not tried:
+        raise InputError("efs is empty; at least one is needed.")
+    needed = queries_needed(target, confidence, bound=name, correction=correction, efs=len(tried))
+    count = len(sample.queries)
+    if count < needed:
+        raise InputError(
+            f"a sample of {count} queries cannot certify {target.text} by {name} at a confidence of {confidence:g}, "
+            f"even without a single loss; at least {needed} are needed."
+        )
+    began = time.perf_counter()
+    (losses,), costs = measure_all(index, sample, k, tried, [target], progress=progress)
+    seconds = {"exact": sample.seconds, "searches": time.perf_counter() - began}
+    choice = decide(losses, tried, target, confidence, bound=name, correction=correction, seed=seed)
+    return choice.with_costs(k, costs, seconds)
+
+
+def _steps(first: int, last: int, ratio: float) -> list[int]:
+    """Whole numbers from first to last, both included, in steps of about a ratio."""
+    count = max(1, int(np.ceil(np.log(last / first) / np.log(ratio))))
+    return sorted({round(value) for value in np.geomspace(first, last, count + 1)})
