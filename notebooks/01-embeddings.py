@@ -214,7 +214,8 @@ facts.record("embeddings", out=out, pair_mean=strangers.mean(), nearest_mean=nea
              largest_hub=int(occurrence.max()), never_neighbor=facts.percent(np.mean(occurrence == 0)), exact_duplicates=twins, near_duplicates=close)  # fmt: skip
 
 # %%
-facts.record("embeddings", out=out, lid_k=max(ks), lid=facts.fixed(harmonic[-1], 1), two_nn=facts.fixed(two_nn, 1), checksum=sample.checksum[:16])  # fmt: skip
+facts.record("embeddings", out=out, lid_k=max(ks), lid=facts.fixed(harmonic[-1], 1), two_nn=facts.fixed(two_nn, 1), checksum=sample.checksum[:16],
+             images=facts.count(0 if sample.images is None else len(sample.images)))  # fmt: skip
 
 # %%
 print("linear directions:", "few" if participation < base.shape[1] / 4 else "many", "of the nominal ones take part")

@@ -14,7 +14,7 @@ import yaml
 
 from ..checks import METRICS, InputError, one_of, whole_number
 from ..datasets import is_data_folder
-from .project import Project, read_notebook
+from .project import PAPER_VECTORS, Project, read_notebook
 
 NEIGHBORHOODS = ("k", "ks", "ks_growing", "ks_shown", "seed_ks", "few_ks", "k_graph", "part_k")
 # Parameters with a lowest value, which each item of a list has to reach as well.
@@ -142,9 +142,11 @@ def parse_given(pairs: list[str], folder: Path) -> dict:
 
 
 def default_out(chosen: ParameterSet, root: Path) -> Path:
-    """The folder of a run that names none: ``report`` on bundled vectors, else ``runs/<name of the file>``."""
-    vectors = chosen.vectors
-    return root / "runs" / Path(vectors).stem if vectors and is_path(vectors) else root / "report"
+    """The folder of a run that names none: ``report`` on the paper's vectors, else ``runs/<name of the vectors>``."""
+    vectors = chosen.vectors or PAPER_VECTORS
+    if vectors == PAPER_VECTORS:
+        return root / "report"
+    return root / "runs" / (Path(vectors).stem if is_path(vectors) else vectors)
 
 
 def resolve(chosen: ParameterSet, project: Project) -> dict[str, dict]:
@@ -193,6 +195,20 @@ def refuse_long_lists(given: dict, points: int) -> None:
         largest = max(value) if isinstance(value, list) else value
         if largest >= points:
             raise InputError(f"{parameter} asks for {largest} neighbors; {points} points have at most {points - 1}.")
+
+
+def refuse_few_points(notebook: str, values: dict, points: int) -> None:
+    """Raise InputError if a notebook that follows k from one ef upward has too few points for the first such k.
+
+    >>> refuse_few_points("04-drift", {"ks": [10, 50, 100], "ef": 50}, 40)
+    Traceback (most recent call last):
+    neighborhood_drift.checks.InputError: There are 40 points; 04-drift asks for 50 neighbors, which takes at least 52.
+    """
+    asked = min((k for k in values.get("ks", ()) if k >= values.get("ef", k + 1)), default=0)
+    if asked and points < asked + 2:
+        raise InputError(
+            f"There are {points} points; {notebook} asks for {asked} neighbors, which takes at least {asked + 2}."
+        )
 
 
 def _in_range(value, parameter: str, default) -> None:

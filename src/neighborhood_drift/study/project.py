@@ -6,8 +6,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from ..checks import InputError
 
+PAPER_VECTORS = "cifar10-resnet50"  # those that the text of report/index.qmd speaks of
 CHECKOUT = Path(__file__).resolve().parents[3]
 
 
@@ -31,6 +34,18 @@ class Project:
     def sources(self) -> Path:
         """The folder of the paper's source."""
         return self.root / "report"
+
+    @property
+    def parameters(self) -> Path:
+        """What was run last in this folder, as a parameter file."""
+        return self.out / "notebooks" / "parameters.yml"
+
+    @property
+    def paper(self) -> Path:
+        """The paper's source: ``index.qmd`` interprets the study's own vectors, ``own.qmd`` speaks of any others."""
+        ran = yaml.safe_load(self.parameters.read_text(encoding="utf-8")) if self.parameters.exists() else {}
+        vectors = (ran or {}).get("vectors", PAPER_VECTORS)
+        return self.sources / ("index.qmd" if vectors == PAPER_VECTORS else "own.qmd")
 
     def executed(self, name: str) -> Path:
         """The executed copy of a notebook."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from ..files import write_text
 from . import direct
 from .project import Project, StudyError
+from .sources import Paper
 
 GET_QUARTO = "https://quarto.org/docs/get-started/ or `conda install -c conda-forge quarto`"
 # Set while we call Quarto ourselves: its pre-render step then has nothing left to do.
@@ -64,8 +65,7 @@ def render(project: Project, *, route: str = "", say: Callable[[str], None] = pr
 
 def with_quarto(project: Project, quarto: str) -> list[Path]:
     """Call ``quarto render`` on the folder of the run and read its log: what Quarto only mentions is an error here."""
-    if project.out != project.sources:
-        _copy_sources(project)
+    copy_sources(project)
     done = subprocess.run(
         [quarto, "render", str(project.out)],
         env={**os.environ, RENDERING: "1"},
@@ -88,8 +88,14 @@ def with_quarto(project: Project, quarto: str) -> list[Path]:
     return made
 
 
-def _copy_sources(project: Project) -> None:
-    """Bring the paper's source into the folder of the run: Quarto renders a folder, with all it reads inside."""
+def copy_sources(project: Project) -> None:
+    """Bring the paper's source into the folder of the run: Quarto renders a folder, with all it reads inside.
+
+    The paper itself goes there in one piece, with the divisions that apply to the run.
+    """
+    if project.out == project.sources:
+        return
     for path in project.sources.iterdir():
         if path.is_file() and path.name != "_variables.yml":
             shutil.copyfile(path, project.out / path.name)
+    write_text(project.out / "index.qmd", Paper(project, project.out).chosen())

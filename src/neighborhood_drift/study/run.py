@@ -17,11 +17,11 @@ import yaml
 
 from .. import checks
 from ..bundle import PROVENANCE
-from ..checks import InputError
+from ..checks import METRICS, InputError
 from ..files import clear_parts, replacing, sha256, write_text
-from .extra import with_extra
+from .extra import DISTANCES, with_extra
 from .freshness import data_checksums, further_data, grounds, read_receipt, stale
-from .parameters import ParameterSet, defaults, refuse_long_lists, resolve
+from .parameters import ParameterSet, defaults, refuse_few_points, refuse_long_lists, resolve
 from .project import Project, StudyError, read_notebook
 
 # The kernel's stderr is passed on to our terminal, so progress bars may take it for one.
@@ -96,8 +96,8 @@ def run(
         planned = {name: what for name, what in plan(project, chosen).items() if name in picked}
         todo = [name for name, (reason, _, _) in planned.items() if reason or force]
         if todo and chosen.vectors:
-            _check_vectors(chosen, [values for _, values, _ in planned.values()])
-        write_text(project.out / "notebooks" / "parameters.yml", yaml.safe_dump(_as_file(chosen), sort_keys=False))
+            _check_vectors(project, chosen, {name: values for name, (_, values, _) in planned.items()})
+        write_text(project.parameters, yaml.safe_dump(_as_file(chosen), sort_keys=False))
         try:
             for position, (name, (reason, parameters, wanted)) in enumerate(planned.items(), start=1):
                 lead = f"[{position}/{len(planned)}] {name}"
@@ -116,16 +116,16 @@ def run(
 def write_variables(project: Project) -> Path:
     """Write the facts of all receipts to ``out/_variables.yml``, and as JSON to ``out/facts/``.
 
-    A section ``run`` is added: versions of the libraries and the checksum of the data, as in the receipts. The paper's
-    variables also hold the facts of further runs (`extra.with_extra`).
+    A section ``run`` is added: versions of the libraries, the checksum of the data and the distance measured by, in
+    words, as in the receipts. The paper's variables also hold the facts of further runs (`extra.with_extra`).
 
     Raises
     ------
     StudyError
         If two notebooks recorded one fact with different values, or the facts of a further run cannot be read.
     """
-    facts, owner = {}, {}
-    for name in project.notebooks():
+    facts, owner, metrics = {}, {}, {}
+    for name, source in project.notebooks().items():
         receipt = read_receipt(project, name)
         for section, values in receipt.get("facts", {}).items():
             for fact, value in values.items():
@@ -135,7 +135,9 @@ def write_variables(project: Project) -> Path:
         if receipt:
             known = {library.replace("-", "_"): version for library, version in receipt["grounds"]["versions"].items()}
             data = receipt["grounds"]["data"]
-            facts["run"] = {**known, "data_sha256": data.get("vectors", data["bundled"])}
+            metrics[{**defaults(source), **receipt["grounds"]["parameters"]}.get("metric", METRICS[0])] = name
+            measured_by = " and ".join(DISTANCES[metric] for metric in METRICS if metric in metrics)
+            facts["run"] = {**known, "data_sha256": data.get("vectors", data["bundled"]), "metric": measured_by}
     _clear_facts(project)
     for section, values in facts.items():
         text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
@@ -234,15 +236,17 @@ def _embed(chosen: ParameterSet, say: Callable[[str], None]) -> None:
         raise StudyError(f"embed stopped with exit status {done.returncode}; no notebook was run.")
 
 
-def _check_vectors(chosen: ParameterSet, planned: list[dict]) -> None:
+def _check_vectors(project: Project, chosen: ParameterSet, planned: dict[str, dict]) -> None:
     """Check the vectors as the notebooks will: what they would refuse is named before the first of them starts."""
     from ..datasets import load_dataset
 
     loaded = load_dataset(chosen.vectors).vectors
-    for metric in {values.get("metric", checks.METRICS[0]) for values in planned}:
+    for metric in {values.get("metric", METRICS[0]) for values in planned.values()}:
         checks.vectors(loaded, metric=metric)
-    for values in planned:
-        refuse_long_lists(chosen.given, min(values.get("points") or len(loaded), len(loaded)))
+    for name, values in planned.items():
+        points = min(values.get("points") or len(loaded), len(loaded))
+        refuse_long_lists(chosen.given, points)
+        refuse_few_points(name, {**defaults(project.notebooks()[name]), **values}, points)
 
 
 def _clear_facts(project: Project) -> None:

@@ -1,7 +1,10 @@
-"""The paper's source made plain: Quarto's shortcodes in ``index.qmd`` expanded, everything that is missing named.
+"""The paper's source made plain: Quarto's shortcodes expanded, everything that is missing named.
 
 Known shortcodes: ``var section.fact``, ``meta key.key``, ``embed notebooks/NN-name.ipynb#label`` and
-``include file.qmd``; ``{{{< var a.b >}}}`` shows a shortcode as text.
+``include file.qmd``; ``{{{< var a.b >}}}`` shows a shortcode as text. The source is ``index.qmd``, the paper of the
+study, or ``own.qmd``, that of a run on other vectors (`Project.paper`). What stands in a division
+``::: {.content-visible when-meta="section.fact"}`` is kept where the run measured that fact, and left out where it
+reads "not available", "no" or 0; with ``unless-meta`` it is the other way round.
 """
 
 from __future__ import annotations
@@ -19,12 +22,16 @@ from pathlib import Path
 import yaml
 
 from ..checks import InputError
+from ..summaries import ABSENT
 from .project import Project
 
 SHORTCODE = re.compile(r"(?<!\{)\{\{<\s*(.*?)\s*>\}\}(?!\})", flags=re.DOTALL)
 ESCAPED = re.compile(r"\{(\{\{<.*?>\}\})\}", flags=re.DOTALL)
 FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", flags=re.DOTALL)
 OPTION = re.compile(r"^#\s?\|\s?(.*)$", flags=re.MULTILINE)
+CONDITION = re.compile(r':{3,}\s*\{\.content-visible (when|unless)-meta="([\w.]+)"\}')
+DIVISION = re.compile(r":{3,}\s*(\S.*)?")
+NOTHING = (ABSENT, "no", "0")  # a fact that reads so was not measured, or counts nothing
 PICTURES = {"image/svg+xml": ".svg", "image/png": ".png"}  # in order of preference
 
 
@@ -47,14 +54,18 @@ class Paper:
 
     def expand(self) -> str:
         """The paper as pandoc's Markdown with a metadata block."""
-        source = self.project.sources / "index.qmd"
-        if not source.is_file():
-            raise InputError(f"There is no paper {source}.")
-        text = self._expand(source.read_text(encoding="utf-8"))
+        text = ESCAPED.sub(r"\1", SHORTCODE.sub(self._shortcode, self.chosen()))
         matter = FRONT_MATTER.match(text)
-        front = _front_matter(matter.group(1), source) if matter else {}
+        front = _front_matter(matter.group(1), self.project.paper) if matter else {}
         body = text[matter.end() :] if matter else text
         return f"---\n{yaml.safe_dump(_normal(front), allow_unicode=True, sort_keys=False, width=10**6)}---\n\n{body}"
+
+    def chosen(self) -> str:
+        """The paper's source in one piece: included files in their places, and only the divisions that apply."""
+        source = self.project.paper
+        if not source.is_file():
+            raise InputError(f"There is no paper {source}.")
+        return self._applying(self._included(source.read_text(encoding="utf-8")))
 
     @cached_property
     def variables(self) -> dict:
@@ -65,18 +76,46 @@ class Paper:
     @cached_property
     def front(self) -> dict:
         """The front matter as it is written."""
-        matter = FRONT_MATTER.match((self.project.sources / "index.qmd").read_text(encoding="utf-8"))
-        return _front_matter(SHORTCODE.sub("", matter.group(1)), self.project.sources / "index.qmd") if matter else {}
+        matter = FRONT_MATTER.match(self.project.paper.read_text(encoding="utf-8"))
+        return _front_matter(SHORTCODE.sub("", matter.group(1)), self.project.paper) if matter else {}
 
-    def _expand(self, text: str) -> str:
-        return ESCAPED.sub(r"\1", SHORTCODE.sub(self._shortcode, text))
+    def _included(self, text: str) -> str:
+        def replace(match: re.Match) -> str:
+            name, *words = shlex.split(match.group(1)) or [""]
+            if name != "include" or len(words) != 1:
+                return match.group(0)
+            path = self.project.sources / words[0]
+            if not path.is_file():
+                return self._missing(f"Included file {words[0]} is not there.")
+            return self._included(path.read_text(encoding="utf-8"))
+
+        return SHORTCODE.sub(replace, text)
+
+    def _applying(self, text: str) -> str:
+        """``text`` without the divisions whose condition does not hold, and without the marks of the others."""
+        kept, within = [], []  # of each division that a line stands in: whether it applies, None where it always does
+        for line in text.splitlines(keepends=True):
+            condition, division = CONDITION.fullmatch(line.strip()), DIVISION.fullmatch(line.rstrip())
+            if condition:
+                within.append(self._measured(condition.group(2)) == (condition.group(1) == "when"))
+                continue
+            if division and division.group(1):
+                within.append(None)
+            elif division and within and within.pop() is not None:
+                continue
+            if False not in within:
+                kept.append(line)
+        return "".join(kept)
+
+    def _measured(self, fact: str) -> bool:
+        return self._look_up(self.variables, fact, f"Condition {fact} is recorded by no notebook.") not in NOTHING
 
     def _shortcode(self, match: re.Match) -> str:
         name, *words = shlex.split(match.group(1)) or [""]
         words = [word for word in words if "=" not in word]
-        handlers = {"var": self._var, "meta": self._meta, "embed": self._embed, "include": self._include}
+        handlers = {"var": self._var, "meta": self._meta, "embed": self._embed}
         if name not in handlers or len(words) != 1:
-            return self._missing(f"Shortcode {match.group(0)} is unknown; known are {', '.join(handlers)}.")
+            return self._missing(f"Shortcode {match.group(0)} is unknown; known are {', '.join(handlers)}, include.")
         return handlers[name](words[0])
 
     def _missing(self, sentence: str) -> str:
@@ -94,12 +133,6 @@ class Paper:
         for part in key.split("."):
             tree = tree.get(part) if isinstance(tree, dict) else None
         return self._missing(sentence) if tree is None or isinstance(tree, (dict, list)) else str(tree)
-
-    def _include(self, name: str) -> str:
-        path = self.project.sources / name
-        if not path.is_file():
-            return self._missing(f"Included file {name} is not there.")
-        return self._expand(path.read_text(encoding="utf-8"))
 
     def _embed(self, target: str) -> str:
         """A labelled cell's figure or table as a fenced division, with its caption, alternative text and code."""
