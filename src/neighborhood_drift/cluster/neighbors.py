@@ -20,13 +20,15 @@ from tqdm import tqdm
 
 from ..checks import METRICS, InputError, one_of, whole_number
 from ..embedding import refuse_other
-from ..files import clear_parts, code_digest, replacing, sha256, write_text
+from ..files import clear_parts, replacing, sha256, write_text
 from ..neighbors import Neighbors
 from . import blocks
 from .blocks import Work
 from .clients import ClusterError, connected, threads_of
 
 BLOCK_BYTES = 2**28  # of a block's vectors in float32; a worker holds a few times that
+LIST_BYTES = 2**26  # of the neighbors of a block of queries
+MOST_ROWS = 2**17  # of a block, however few dimensions there are
 FEWEST_ROWS = 1024  # of a block of queries, where so many are asked: each costs a pass over a block of the base
 PARTS = 8  # blocks of queries, where that leaves so many in each
 NOTE, IDS, DISTANCES = "neighbors.json", "ids.npy", "distances.npy"
@@ -57,8 +59,8 @@ def neighbors(
     k, metric, exclude
         As for `exact.exact_neighbors`.
     block : int, optional
-        Rows of a block, of the base and of the queries; by default so many that their vectors take 256 MiB, and fewer
-        queries where that would leave less than eight blocks of them. It does not change the result.
+        Rows of a block, of the base and of the queries; by default so many that their vectors take 256 MiB, and no more
+        queries than leave eight blocks of them and lists of 64 MiB. It does not change the result.
     folder : path, optional
         Keeps what is finished, so that the same call goes on after a kill, and ends up with the result; a run with
         other input is refused there. By default a temporary one, which a scheduler's workers may not see.
@@ -117,9 +119,9 @@ def _ready(base, queries, k, metric, exclude, block, folder) -> Work:
         exclude = _checked_exclude(exclude, shape[0], base_shape[0], bool(queries))
         left_out = str(_saved(exclude, inputs / "exclude.npy"))
     k = whole_number(k, "k", 1, base_shape[0] - (not queries or bool(left_out)))
-    most = max(1, BLOCK_BYTES // (4 * base_shape[1]))
-    base_block = whole_number(block or min(most, base_shape[0]), "block", 1)
-    query_block = block or min(most, max(FEWEST_ROWS, -(-shape[0] // PARTS)))
+    most = max(1, min(MOST_ROWS, BLOCK_BYTES // (4 * base_shape[1])))
+    base_block = whole_number(most if block is None else block, "block", 1)
+    query_block = block or min(most, max(1, LIST_BYTES // (16 * k)), max(FEWEST_ROWS, -(-shape[0] // PARTS)))
     return Work(
         str(folder / UNFINISHED),
         base,
@@ -246,10 +248,9 @@ def _identity(client, work: Work, progress: bool) -> dict:
             client, work.queries, work.asked, work.query_block, "queries", work.metric, progress
         )
     identity["exclude"] = hashlib.sha256(np.load(work.exclude).tobytes()).hexdigest() if work.exclude else "none"
-    names = ("exact", "kernels", "cluster.blocks")
-    code = code_digest(*(f"neighborhood_drift.{name}" for name in names))
     asked = {name: asdict(work)[name] for name in ("k", "metric", "base_block", "query_block")}
-    return identity | {name.replace("_", " "): value for name, value in asked.items()} | {"code": code}
+    identity |= {name.replace("_", " "): value for name, value in asked.items()}
+    return identity | {"version": version("neighborhood-drift")}
 
 
 def _digest(client, path: str, rows: int, block: int, what: str, metric: str, progress: bool) -> str:
@@ -281,8 +282,9 @@ def _gather(work: Work, folder: Path) -> None:
 
 
 def _spent(work: Work) -> dict:
-    """From the workers' logs: blocks computed, seconds they took in all processes together, and processes."""
+    """From the workers' logs: blocks begun and finished, seconds in all processes together, and these processes."""
     logs = list((Path(work.folder) / "log").glob("*.csv"))
     lines = [line.split(",") for log in logs for line in log.read_text(encoding="utf-8").splitlines()]
     finished = [float(seconds) for event, _, _, seconds in lines if event == "finished"]
-    return {"blocks": len(finished), "seconds": sum(finished), "processes": len(logs)}
+    begun = len(lines) - len(finished)
+    return {"begun": begun, "finished": len(finished), "seconds": sum(finished), "processes": len(logs)}
