@@ -13,6 +13,7 @@ from ..files import write_text
 from . import direct
 from .project import Project, StudyError
 from .sources import Paper
+from .summary import write_summary
 
 GET_QUARTO = "https://quarto.org/docs/get-started/ or `conda install -c conda-forge quarto`"
 # Set while we call Quarto ourselves: its pre-render step then has nothing left to do.
@@ -28,7 +29,7 @@ SILENT = (
 
 
 def render(project: Project, *, route: str = "", say: Callable[[str], None] = print) -> list[Path]:
-    """Make ``out/_output/index.html`` and ``out/_output/index.pdf``.
+    """Make ``out/_output/index.html`` and ``out/_output/index.pdf``, and beside them the one-page summary.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ def render(project: Project, *, route: str = "", say: Callable[[str], None] = pr
         made = direct.render(project)
         absent = "" if quarto else f" There is no quarto on the path; to use it, get it from {GET_QUARTO}."
         say(f"Rendered on the direct route (pandoc and Typst).{absent}")
-    for path in made:
+    for path in [*made, *write_summary(project)]:
         say(f"  {path} ({path.stat().st_size / 1e6:.1f} MB)")
     return made
 

@@ -141,11 +141,10 @@ class Paper:
         path = self.project.executed(name)
         if not path.exists():
             return self._missing(f"Notebook {name} has no executed copy for {target}.")
-        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
-            options = cell_options(_text(cell["source"])) if cell["cell_type"] == "code" else {}
-            if options.get("label") == label:
-                return self._division(cell, options, label, name)
-        return self._missing(f"Notebook {name} has no cell with label {label}.")
+        cell, options = labelled_cell(path, label)
+        if cell is None:
+            return self._missing(f"Notebook {name} has no cell with label {label}.")
+        return self._division(cell, options, label, name)
 
     def _division(self, cell, options: dict, label: str, name: str) -> str:
         kind = label.partition("-")[0]
@@ -166,15 +165,10 @@ class Paper:
         return f":::: {{#{label}}}\n{content}\n\n{caption}\n\n{details}::::\n"
 
     def _picture(self, outputs, label: str, alt: str) -> str:
-        for output in outputs:
-            for mime, suffix in PICTURES.items():
-                picture = _shown(output, mime)
-                if not picture:
-                    continue
-                content = picture.encode() if suffix == ".svg" else base64.b64decode(picture)
-                (self.build / f"{label}{suffix}").write_bytes(content)
-                quoted = alt.replace("\\", "\\\\").replace('"', '\\"')
-                return f'![]({label}{suffix}){{alt="{quoted}"}}'
+        for suffix, content in pictures(outputs).items():
+            (self.build / f"{label}{suffix}").write_bytes(content)
+            quoted = alt.replace("\\", "\\\\").replace('"', '\\"')
+            return f'![]({label}{suffix}){{alt="{quoted}"}}'
         return ""
 
 
@@ -185,6 +179,29 @@ def cell_options(source: str) -> dict:
     {'label': 'fig-a'}
     """
     return yaml.safe_load("\n".join(OPTION.findall(source))) or {}
+
+
+def labelled_cell(notebook: Path, label: str) -> tuple[dict, dict] | tuple[None, dict]:
+    """The code cell of an executed notebook that has a label, and its options; None where there is no such cell."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"] if notebook.exists() else []
+    for cell in cells:
+        options = cell_options(_text(cell["source"])) if cell["cell_type"] == "code" else {}
+        if options.get("label") == label:
+            return cell, options
+    return None, {}
+
+
+def pictures(outputs: list[dict]) -> dict[str, bytes]:
+    """The first output that is a picture: the ending of a file -> its content, in order of preference."""
+    for output in outputs:
+        found = {suffix: _shown(output, mime) for mime, suffix in PICTURES.items()}
+        if any(found.values()):
+            return {
+                suffix: text.encode() if suffix == ".svg" else base64.b64decode(text)
+                for suffix, text in found.items()
+                if text
+            }
+    return {}
 
 
 def build_time() -> datetime:

@@ -1,0 +1,43 @@
+"""The one-page summary as files of its own beside the paper: the figure that notebook 09 draws to stand alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ..files import replacing, write_text
+from .project import Project
+from .sources import build_time, labelled_cell, pictures
+
+NOTEBOOK, LABEL = "09-choosing-effort", "fig-summary"
+MARGIN = "1cm"
+
+
+def write_summary(project: Project) -> list[Path]:
+    """Write ``out/_output/summary.svg`` and ``out/_output/summary.pdf`` from the run's summary figure.
+
+    Returns
+    -------
+    list of Path
+        The two files, each replaced whole; empty where the run has no such figure.
+    """
+    cell, options = labelled_cell(project.executed(NOTEBOOK), LABEL)
+    drawn = pictures(cell["outputs"]).get(".svg") if cell else None
+    if not drawn:
+        return []
+    import typst
+
+    output = project.out / "_output"
+    image = f'#image("summary.svg", alt: {json.dumps(str(options.get("fig-alt", "")))})'
+    with TemporaryDirectory(prefix="summary-") as folder:
+        build = Path(folder)
+        (build / "summary.svg").write_bytes(drawn)
+        write_text(build / "summary.typ", f"#set page(width: auto, height: auto, margin: {MARGIN})\n{image}\n")
+        page = typst.compile(
+            build / "summary.typ", root=build, ignore_system_fonts=True, timestamp=int(build_time().timestamp())
+        )
+    for name, content in (("summary.svg", drawn), ("summary.pdf", page)):
+        with replacing(output / name) as part:
+            part.write_bytes(content)
+    return [output / "summary.svg", output / "summary.pdf"]
