@@ -175,18 +175,22 @@ def choose_ef(
     )
     if not tried:
         raise InputError("efs is empty; at least one is needed.")
-    needed = queries_needed(target, confidence, bound=name, correction=correction, efs=len(tried))
-    count = len(sample.queries)
-    if count < needed:
-        raise InputError(
-            f"a sample of {count} queries cannot certify {target.text} by {name} at a confidence of {confidence:g}, "
-            f"even without a single loss; at least {needed} are needed."
-        )
+    refuse_few(len(sample.queries), target, confidence, bound=name, correction=correction, efs=len(tried))
     began = time.perf_counter()
     (losses,), costs = measure_all(index, sample, k, tried, [target], progress=progress)
     seconds = {"exact": sample.seconds, "searches": time.perf_counter() - began}
     choice = decide(losses, tried, target, confidence, bound=name, correction=correction, seed=seed)
     return choice.with_costs(k, costs, seconds)
+
+
+def refuse_few(count: int, target: Target, confidence: float = 0.95, **how) -> None:
+    """Raise an `InputError` where a sample is too small for a target, whatever the index: see `queries_needed`."""
+    needed = queries_needed(target, confidence, **how)
+    if count < needed:
+        raise InputError(
+            f"a sample of {count} queries cannot certify {target.text} at a confidence of {confidence:g}, even without "
+            f"a single loss; at least {needed} are needed."
+        )
 
 
 def _steps(first: int, last: int, ratio: float) -> list[int]:

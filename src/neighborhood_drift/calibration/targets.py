@@ -50,6 +50,11 @@ class Target:
         """The quantity that is just good enough."""
         return float(self.value(self.limit))
 
+    @property
+    def ideal(self) -> float:
+        """The quantity where the lists are the exact ones."""
+        return float(self.value(0.0))
+
 
 @dataclass(frozen=True)
 class MeanOverlap(Target):

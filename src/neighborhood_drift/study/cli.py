@@ -19,6 +19,7 @@ from .embed import embed
 from .extra import keep_extra
 from .parameters import ParameterSet, default_out, parse_given, read_set
 from .project import Project, StudyError, find_root, title
+from .tune import tune
 
 
 class Commands(TyperGroup):
@@ -194,3 +195,4 @@ def _render(project: Project, route: str) -> None:
 
 
 app.command()(embed)
+app.command()(tune)
