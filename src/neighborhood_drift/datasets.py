@@ -11,10 +11,12 @@ import numpy as np
 from .bundle import PROVENANCE
 from .checks import InputError, vectors, whole_number
 from .dataset_files import Dataset, read_embedded, read_user_file
-from .idx import is_fashion_mnist, read_fashion_mnist
+from .idx import is_fashion_mnist, is_training_part, read_fashion_mnist
 from .images import DOWNLOADS, cache_folder
 
 ARRAYS = (".npy", ".npz")
+# Further data sets that lie inside the folder of another one.
+INSIDE = {"fashion-mnist-train": Path("fashion-mnist") / "train-images-idx3-ubyte.gz"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +54,8 @@ def load_dataset(name_or_path) -> Dataset:
         - a bundled name, such as ``"cifar10-resnet50"``: a folder of ``data/`` in the source checkout, or of
           ``$NEIGHBORHOOD_DRIFT_DATA``; every file is verified against its recorded checksum;
         - a folder that ``embed`` made, or the name of an image set that ``embed`` has embedded to its default place;
-        - a folder with the four files of Fashion-MNIST, see `idx.read_fashion_mnist`;
+        - a folder with the four files of Fashion-MNIST, see `idx.read_fashion_mnist`; or, there,
+          ``train-images-idx3-ubyte.gz``: its 60,000 training images are then the base;
         - an ``.npy`` file with an (n, d) array;
         - an ``.npz`` file with the array ``vectors`` and, optionally, ``labels`` (n,), ``queries`` (q, d) and
           ``images`` (n, 32, 32, 3) uint8; an archive with one array needs no name.
@@ -80,6 +83,8 @@ def load_dataset(name_or_path) -> Dataset:
         if not path.is_file():
             raise InputError(f"{path} does not exist.")
         return read_user_file(path)
+    if is_training_part(path):
+        return read_fashion_mnist(path.parent, "fashion-mnist-train")
     folder = _find_folder(str(name_or_path))
     return read_fashion_mnist(folder) if is_fashion_mnist(folder) else read_embedded(folder)
 
@@ -192,9 +197,11 @@ def find_others(names, data_dir="") -> dict[str, Path]:
     for name in names:
         places = [bundled_folder() / name, cache_folder() / "vectors" / name]
         if data_dir:
-            places = [Path(data_dir) / name, *(Path(data_dir) / f"{name}{suffix}" for suffix in ARRAYS), *places]
+            named = [Path(data_dir) / INSIDE.get(name, name)]
+            places = [*named, *(Path(data_dir) / f"{name}{suffix}" for suffix in ARRAYS), *places]
         for place in places:
-            if is_data_folder(place) or (place.suffix in ARRAYS and place.is_file()):
+            file = place.suffix in ARRAYS or is_training_part(place)
+            if is_data_folder(place) or (file and place.is_file()):
                 found.setdefault(name, place)
     return found
 

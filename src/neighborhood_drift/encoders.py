@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,6 +112,40 @@ def load_encoder(name: str, weights="DEFAULT", *, device: str = "auto", bfloat16
     return Loaded(name, model, transform, text, title, sha256(file), device, bfloat16)
 
 
+def random_encoder(name: str, *, seed: int = 0) -> Loaded:
+    """An encoder with random weights, on the CPU, for timing alone: its vectors mean nothing.
+
+    Parameters
+    ----------
+    name : str
+        A name of `ENCODERS`.
+    seed : int, default 0
+
+    Raises
+    ------
+    InputError
+        Unknown encoder, torch or open_clip missing.
+    """
+    row, torch = ENCODERS[one_of(name, ENCODERS, "encoder")], _torch()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if row.clip:
+            before = logging.root.level  # open_clip warns that there are no weights, which is wanted here
+            logging.root.setLevel(logging.ERROR)
+            try:
+                model, _, transform = _open_clip().create_model_and_transforms(row.clip[0], pretrained=None)
+            finally:
+                logging.root.setLevel(before)
+            model = model.visual
+        else:
+            from torchvision import models
+
+            model = _without_classifier(torch, models.get_model(name, weights=None), row)
+            transform = _imagenet_transform(torch)
+    model = model.eval().to(memory_format=torch.channels_last)
+    return Loaded(name, model, transform, "", "random", "", "cpu")
+
+
 def _torch():
     try:
         import torch
@@ -140,7 +175,6 @@ def _state_dict(torch, file):
 
 def _load_torchvision(torch, name: str, weights):
     from torchvision import models
-    from torchvision.transforms import v2
 
     title, file = Path(weights).name, Path(weights)
     if weights == "DEFAULT":
@@ -156,9 +190,18 @@ def _load_torchvision(torch, name: str, weights):
         model.load_state_dict(_state_dict(torch, file), strict=True)
     except (RuntimeError, TypeError, AttributeError) as error:
         raise InputError(f"weights file {Path(file).name} does not fit {name}: {str(error).splitlines()[0]}") from error
-    head = torch.nn.Identity() if row.pooled else torch.nn.AdaptiveAvgPool2d(1)
-    setattr(model, row.classifier, head)
-    transform = v2.Compose(
+    return _without_classifier(torch, model, row), _imagenet_transform(torch), TRANSFORM, title, file
+
+
+def _without_classifier(torch, model, row: Encoder):
+    setattr(model, row.classifier, torch.nn.Identity() if row.pooled else torch.nn.AdaptiveAvgPool2d(1))
+    return model
+
+
+def _imagenet_transform(torch):
+    from torchvision.transforms import v2
+
+    return v2.Compose(
         [
             v2.Resize(256, interpolation=v2.InterpolationMode.BILINEAR, antialias=True),
             v2.CenterCrop(224),
@@ -167,16 +210,20 @@ def _load_torchvision(torch, name: str, weights):
             v2.Normalize(IMAGENET_MEAN, IMAGENET_STD),
         ]
     )
-    return model, transform, TRANSFORM, title, file
 
 
-def _load_clip(torch, name: str, weights):
+def _open_clip():
     try:
         import open_clip
     except ImportError as error:
         raise InputError(
             "encoder clip needs open_clip; install it with: pip install 'neighborhood-drift[clip]'."
         ) from error
+    return open_clip
+
+
+def _load_clip(torch, name: str, weights):
+    open_clip = _open_clip()
     architecture, tag = ENCODERS[name].clip
     title, file = f"{architecture} {Path(weights).name}", Path(weights)
     if weights == "DEFAULT":

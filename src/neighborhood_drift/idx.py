@@ -22,6 +22,8 @@ FILES = {
     "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
 }
 CLASSES = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+# The parts, as the files name them; each can be the base, and the other one then gives the queries.
+PARTS = {"fashion-mnist": ("t10k", "train"), "fashion-mnist-train": ("train", "t10k")}
 QUERIES = 1000  # training images that are asked; the first ones, as many as the bundled samples have
 
 
@@ -30,50 +32,57 @@ def is_fashion_mnist(folder) -> bool:
     return any((Path(folder) / name).is_file() for name in FILES)
 
 
-def read_fashion_mnist(folder) -> Dataset:
+def is_training_part(path) -> bool:
+    """Whether a path is that of Fashion-MNIST's training images, which are then the base."""
+    return Path(path).name == "train-images-idx3-ubyte.gz"
+
+
+def read_fashion_mnist(folder, name: str = "fashion-mnist") -> Dataset:
     """Read Fashion-MNIST: the base is its 10,000 test images, the queries are its first 1,000 training images.
 
     A vector is the 784 pixels of an image, row by row, from 0 to 255. The base is as large as that of the bundled
     samples, so that data sets are compared at one size. Xiao, Rasul and Vollgraf (2017), arXiv:1708.07747.
+    "fashion-mnist-train" is the other way round: the base is the 60,000 training images.
 
     Parameters
     ----------
     folder : path
         Holds the four files as they were published, compressed.
+    name : {"fashion-mnist", "fashion-mnist-train"}
 
     Returns
     -------
     Dataset
-        vectors (10,000, 784) float32; labels; classes; images padded with black to (10,000, 32, 32, 3).
+        vectors (n, 784) float32; labels; classes; images padded with black to (n, 32, 32, 3).
 
     Raises
     ------
     InputError
         If one of the four files is missing, or is not the published one.
     """
-    folder = Path(folder)
-    for name, known in FILES.items():
-        if not (folder / name).is_file():
-            raise InputError(f"{name} of Fashion-MNIST is missing in {folder}; the four files are at {SOURCE}.")
-        if sha256(folder / name) != known:
+    folder, (base, asked) = Path(folder), PARTS[name]
+    for file, known in FILES.items():
+        if not (folder / file).is_file():
+            raise InputError(f"{file} of Fashion-MNIST is missing in {folder}; the four files are at {SOURCE}.")
+        if sha256(folder / file) != known:
             raise InputError(
-                f"{name} in {folder} is not the published file (truncated or changed); get it anew from {SOURCE}."
+                f"{file} in {folder} is not the published file (truncated or changed); get it anew from {SOURCE}."
             )
-    provenance = {"images": "fashion-mnist", "source": SOURCE}
-    provenance["files"] = {name: {"sha256": known} for name, known in FILES.items()}
-    images = read_idx(folder / "t10k-images-idx3-ubyte.gz")
-    asked = read_idx(folder / "train-images-idx3-ubyte.gz", QUERIES)
+    provenance = {"images": name, "source": SOURCE}
+    provenance["files"] = {file: {"sha256": known} for file, known in FILES.items()}
+    images = read_idx(folder / f"{base}-images-idx3-ubyte.gz")
+    queries = read_idx(folder / f"{asked}-images-idx3-ubyte.gz", QUERIES)
     return Dataset(
-        "fashion-mnist",
+        name,
         images.reshape(len(images), -1).astype(np.float32),
-        FILES["t10k-images-idx3-ubyte.gz"],
+        FILES[f"{base}-images-idx3-ubyte.gz"],
         provenance,
-        read_idx(folder / "t10k-labels-idx1-ubyte.gz").astype(np.int64),
+        read_idx(folder / f"{base}-labels-idx1-ubyte.gz").astype(np.int64),
         CLASSES,
         _pictures(images),
-        tuple(f"t10k/{row:05d}" for row in range(len(images))),
-        asked.reshape(len(asked), -1).astype(np.float32),
-        read_idx(folder / "train-labels-idx1-ubyte.gz", QUERIES).astype(np.int64),
+        tuple(f"{base}/{row:05d}" for row in range(len(images))),
+        queries.reshape(len(queries), -1).astype(np.float32),
+        read_idx(folder / f"{asked}-labels-idx1-ubyte.gz", QUERIES).astype(np.int64),
     )
 
 

@@ -12,7 +12,7 @@ from ..datasets import bundled_folder
 from ..facts import fixed, interval
 from .then import PAD
 
-FILES = {"seed": "seed-k-sweep.csv", "successor": "successor-runs.csv"}
+FILES = {"seed": "seed-k-sweep.csv", "successor": "successor-runs.csv", "retrieval": "retrieval-table.csv"}
 QUERIES = 10_000  # queries of each run, in both studies
 ALPHA_EF = 50  # the one efSearch that the alpha study and the efConstruction study have in common
 DIGITS = 5e-6  # relative rounding of the six digits given
@@ -34,9 +34,10 @@ def published(study: str, folder=None) -> pd.DataFrame:
 
     Parameters
     ----------
-    study : {"seed", "successor"}
+    study : {"seed", "successor", "retrieval"}
         "seed": Cooper 2025, one run at efSearch = 50. "successor": Cooper & Busch 2026, ten runs of three studies
-        (column ``study``: efSearch, efConstruction, alpha; ``value``: its setting).
+        (column ``study``: efSearch, efConstruction, alpha; ``value``: its setting). "retrieval": Bhatta 2025, a comparison of
+        the costs of image retrieval, seconds a query.
     folder : path, optional
         Where the tables lie; default the repository's ``data/earlier-studies``.
 

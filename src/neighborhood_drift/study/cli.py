@@ -17,6 +17,7 @@ from . import render as rendering
 from . import run as running
 from .embed import embed
 from .extra import keep_extra
+from .neighbors import neighbors
 from .parameters import ParameterSet, default_out, parse_given, read_set
 from .project import Project, StudyError, find_root, title
 from .tune import tune
@@ -96,7 +97,7 @@ def _project(given, params, out, data_dir=None) -> tuple[Project, ParameterSet]:
     root, chosen = _chosen(given, params, data_dir)
     project = Project(root, (out or default_out(chosen, root)).resolve())
     if project.out == project.sources and default_out(chosen, root) != project.sources:
-        raise InputError(f"{project.out} is for the bundled vectors; name another --out, or none.")
+        raise InputError(f"{project.out} is for the vectors of the paper; name another --out, or none.")
     if project.out in (root, *root.parents, root / "notebooks", root / "data", root / "src"):
         raise InputError(f"--out is {project.out}, a folder of the study itself; name another, such as runs/mine.")
     return project, chosen
@@ -167,11 +168,17 @@ def extra(
         list[str] | None,
         typer.Option("--also", metavar="SECTION.FACT", help="A fact to keep that lacks the word; repeatable."),
     ] = None,
+    table: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--table", metavar="KIND", help="A table of the run to keep beside them, such as scale; repeatable."
+        ),
+    ] = None,
     out: Out = None,
 ):
     """Keep facts of a run that needs what a fresh clone lacks, for the paper: report/published/extra/NAME.yml."""
     root = find_root()
-    path = keep_extra(Project(root, (out or root / "report").resolve()), name, command, also or ())
+    path = keep_extra(Project(root, (out or root / "report").resolve()), name, command, also or (), table or ())
     _say(f"{path} written; `run` brings its facts into the paper's variables")
 
 
@@ -182,10 +189,11 @@ def pre_render():
         return
     root = find_root()
     out = Path(os.environ.get("QUARTO_PROJECT_DIR", root / "report")).resolve()
-    last = out / "notebooks" / "parameters.yml"
+    last = Project(root, out).parameters
     project, chosen = _project(None, last if last.exists() else None, out)
     running.run(project, chosen, say=_say)
     rendering.direct.check(project)
+    rendering.copy_sources(project)
 
 
 def _render(project: Project, route: str) -> None:
@@ -195,4 +203,5 @@ def _render(project: Project, route: str) -> None:
 
 
 app.command()(embed)
+app.command()(neighbors)
 app.command()(tune)

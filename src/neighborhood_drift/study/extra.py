@@ -1,7 +1,8 @@
 """Facts of further runs: those that need what a fresh clone lacks, such as a Redis server or data to be downloaded.
 
 Each file of ``report/published/extra/`` holds the facts that one such run recorded, what they were measured on and the
-command that made them. They fill in what a run of the paper does not measure, and nothing that it does.
+command that made them. They fill in what a run of the paper does not measure, and nothing that it does. Small tables
+of the run can be kept beside it, as ``NAME.KIND.csv``; notebooks read them by `separate.published`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pandas as pd
 import yaml
 
 from ..checks import InputError
@@ -19,6 +21,8 @@ from ..family_facts import fact_word
 from ..files import write_text
 from ..names import ENGINES
 from ..others import CITED as DATA_CITED
+from ..scale_facts import CITED as SCALE_CITED
+from ..separate import DISTANCES, as_text, in_words
 from ..summaries import ABSENT
 from .freshness import read_receipt
 from .parameters import defaults
@@ -26,7 +30,6 @@ from .project import Project, StudyError
 
 EXTRA = Path("report") / "published" / "extra"
 SETTING = ("data", "sha256", "metric", "points")
-DISTANCES = {"l2": "the Euclidean distance", "cosine": "the cosine distance"}
 
 
 def read_extra(project: Project) -> dict[str, dict]:
@@ -74,12 +77,12 @@ def with_extra(facts: dict, project: Project) -> dict:
             own = merged.setdefault(section, {})
             measured = any(own.get(fact, ABSENT) != ABSENT for fact in values)
             merged[section] = dict.fromkeys(values, ABSENT) | own if measured else own | values
-            about[f"{section}_run"] = "this run" if measured else _in_words(setting)
+            about[f"{section}_run"] = "this run" if measured else in_words(setting)
         merged.setdefault("extra", {}).update({f"{word}_{what}": value for what, value in about.items()})
     return merged
 
 
-def keep_extra(project: Project, name: str, command: str, further=()) -> Path:
+def keep_extra(project: Project, name: str, command: str, further=(), tables=()) -> Path:
     """Keep those facts that a run itself recorded under a name, and what they were measured on.
 
     Parameters
@@ -93,6 +96,9 @@ def keep_extra(project: Project, name: str, command: str, further=()) -> Path:
         How the run was made; the paper shows it.
     further : iterable of str
         More facts to keep, each as ``section.fact``.
+    tables : iterable of str
+        Kinds of tables that the run has left (`separate.leave`). Of a table with a column ``data``, the rows of that
+        name are kept; of one without, all.
 
     Returns
     -------
@@ -102,8 +108,8 @@ def keep_extra(project: Project, name: str, command: str, further=()) -> Path:
     Raises
     ------
     InputError
-        If there is no run, none of its facts has that name, one of ``further`` is missing, or the notebooks that
-        recorded the facts did not measure on the same points, or on points that are no longer there.
+        If there is no run, none of its facts has that name, one of ``further`` or of ``tables`` is missing, or the
+        notebooks that recorded the facts did not measure on the same points, or on points that are no longer there.
     """
     receipts = {notebook: read_receipt(project, notebook) for notebook in project.notebooks()}
     if not any(receipts.values()):
@@ -124,9 +130,25 @@ def keep_extra(project: Project, name: str, command: str, further=()) -> Path:
     for notebook, other in measured_on.items():
         if other != setting:
             raise InputError(f"{next(iter(measured_on))} measured on {setting}, {notebook} on {other}; keep one only.")
+    kept = {kind: _rows_of(project, kind, name) for kind in tables}
+    for kind, text in kept.items():
+        write_text(project.root / EXTRA / f"{name}.{kind}.csv", text)
     content = {"command": command, "setting": setting, "facts": chosen}
     text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=10**6)
     return write_text(project.root / EXTRA / f"{name}.yml", text)
+
+
+def _rows_of(project: Project, kind: str, name: str) -> str:
+    """The rows of a table of the run that are of ``name``, as text."""
+    path = project.out / "tables" / f"{kind}.csv"
+    if not path.exists():
+        raise InputError(f"The run in {project.out} has left no table {kind}.")
+    table = pd.read_csv(path)
+    if "data" in table:
+        table = table[table["data"] == name]
+    if table.empty:
+        raise InputError(f"The table {kind} of the run in {project.out} has no row of {name}.")
+    return as_text(table)
 
 
 def holds(fact: str, word: str) -> bool:
@@ -136,7 +158,7 @@ def holds(fact: str, word: str) -> bool:
     (True, False, False)
     """
     known = {short for short, _ in ENGINES.values()} | {fact_word(engine) for engine in ENGINES_CITED}
-    known |= {data.replace("-", "_") for data in DATA_CITED}
+    known |= {data.replace("-", "_") for data in (*DATA_CITED, *SCALE_CITED)}
     for longer in sorted(known - {word}, key=len, reverse=True):
         if _has(longer, word):
             fact = re.sub(rf"(?<![^_]){re.escape(longer)}(?![^_])", "", fact)
@@ -159,10 +181,6 @@ def _setting(project: Project, name: str, notebook: str, receipt: dict) -> dict[
         raise InputError(f"{data.name} is not what {notebook} has measured on; run it again.")
     points = min(len(data.vectors), values["points"] or len(data.vectors))
     return dict(zip(SETTING, (data.name, data.checksum, values["metric"], number(points)), strict=True))
-
-
-def _in_words(setting: dict) -> str:
-    return f"a separate run on {setting['points']} points of {setting['data']}, by {DISTANCES[setting['metric']]}"
 
 
 def _well_formed(content) -> bool:

@@ -48,13 +48,15 @@ def package_checksum() -> str:
 
 
 def data_checksums(project: Project, vectors: str | None) -> dict[str, str]:
-    """Checksums of what the notebooks read: the study's ``data/``, and the vectors where the parameters name them.
+    """Checksums of what the notebooks read: ``data/``, tables of separate runs, and vectors that the parameters name.
 
     Loading the vectors verifies them: a missing, truncated or unusable file is refused here.
     """
     folder = project.root / "data"
     files = [path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".md", ".pyc")]
     found = {"bundled": checksum(files, folder)}
+    if tables := sorted((project.root / "report" / "published" / "extra").glob("*.csv")):
+        found["separate"] = checksum(tables, project.root)
     if vectors:
         from ..datasets import load_dataset
 

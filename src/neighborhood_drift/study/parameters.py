@@ -21,9 +21,12 @@ NEIGHBORHOODS = ("k", "ks", "ks_growing", "ks_shown", "seed_ks", "few_ks", "k_gr
 LOWEST = {
     **dict.fromkeys(("points", "queries", "seed", "timed_queries", "seed_queries", "effort_queries"), 0),
     **dict.fromkeys(("other_queries", "also_queries", "compared_queries", "cause_queries", "sample_points"), 0),
+    **dict.fromkeys(("scale_queries",), 0),
     **dict.fromkeys((*NEIGHBORHOODS, "ef", "efs", "fit_on", "ef_construction", "ef_constructions", "efforts"), 1),
     **dict.fromkeys(("threads", "repeats", "resamples", "pairs", "index_seeds", "tuning_queries", "draws"), 1),
     **dict.fromkeys(("orders", "level_seeds", "build_threads", "task_seeds", "map_seeds", "pq_bits"), 1),
+    **dict.fromkeys(("smallest", "part_points", "dimensions", "k_retrieved", "nprobes", "batches"), 1),
+    **dict.fromkeys(("random_sizes", "encoded_batches"), 1),
     **dict.fromkeys(("M", "Ms"), 2),
 }
 MAY_BE_EMPTY = ("also",)
@@ -80,6 +83,10 @@ def _absolute(values: dict, folder: Path) -> dict:
         found["data_dir"] = str((folder / Path(str(values["data_dir"])).expanduser()).resolve())
         if not Path(found["data_dir"]).is_dir():
             raise InputError(f"data_dir is {values['data_dir']!r}; there is no such folder.")
+    if _is_given_path(values.get("gallery"), folder):
+        found["gallery"] = str((folder / Path(values["gallery"]).expanduser()).resolve())
+    if values.get("weights_dir"):
+        found["weights_dir"] = str((folder / Path(str(values["weights_dir"])).expanduser()).resolve())
     return {**values, **found}
 
 
