@@ -113,6 +113,13 @@ def test_wrong_input_is_one_sentence_and_status_2(tune, words, sentence):
     assert sentence in answer.stderr.splitlines()[-1]
 
 
+def test_help_names_every_option():
+    told = CliRunner().invoke(cli.app, ["tune", "--help"], env={"COLUMNS": "200"}).output
+    options = ("vectors", "k", "target", "engine", "index", "queries", "confidence", "sample", "metric", "efs", "bound")
+    assert all(f"--{option}" in told for option in (*options, "plot", "json", "seed", "threads"))
+    assert "tune" in CliRunner().invoke(cli.app, ["--help"]).output
+
+
 def test_an_engine_that_is_not_installed_says_what_to_install(tune, monkeypatch):
     monkeypatch.setitem(sys.modules, "hnswlib", None)
     answer = tune("--engine", "hnswlib")

@@ -49,6 +49,10 @@ class Choice:
         Loss of each query at each of them; in risk control the largest at that ef or a higher one.
     passes : (m,) bool
         Whether each is certified.
+    level : float
+        Chance of error allowed to each test.
+    seed : int
+        Of coins and of the bootstrap.
     seconds : dict of str to float
         Wall time of "exact" (neighbors of the sample) and "searches".
     costs : DataFrame or None
@@ -118,17 +122,17 @@ class Choice:
     def sentence(self) -> str:
         """What was found, with its guarantee, in one sentence."""
         at_k = "" if self.k is None else f" at k = {self.k}"
-        wanted = f"{self.target.text}{at_k}"
+        wanted, shown = f"{self.target.text}{at_k}", self.target.shown
         side = "at least" if self.target.at_least else "at most"
         if self.ef is None:
             return (
                 f"No ef from {self.efs[0]} to {self.efs[-1]} is certified to give {wanted}: the best bound is "
-                f"{self.bound:.4g}, from {self.queries} queries."
+                f"{shown(self.bound)}, from {self.queries} queries."
             )
         how = "in expectation" if self.confidence is None else f"with a confidence of {100 * self.confidence:g} %"
         return (
-            f"ef = {self.ef} gives {wanted}, {how}: measured {self.estimate:.4g} on {self.queries} queries, "
-            f"certified {side} {self.bound:.4g}."
+            f"ef = {self.ef} gives {wanted}, {how}: measured {shown(self.estimate)} on {self.queries} queries, "
+            f"certified {side} {shown(self.bound)}."
         )
 
     @property
@@ -187,7 +191,7 @@ def decide(
 
     Fixed sequence: the first ef in the order whose mean loss exceeds the limit is passed with probability at most
     1 - confidence, and without passing it no later one is reached, so no penalty is due for the number of values
-    (Bauer 1991; Angelopoulos, Bates, Candes, Jordan and Lei 2021, Learn then Test). The mean loss need not fall with
+    (Bauer 1991; Angelopoulos, Bates, Candes, Jordan and Lei 2025, Learn then Test). The mean loss need not fall with
     ef; the order must not come from the same losses.
 
     Risk control: losses are first made monotone, each query's loss being the largest at this ef or a higher one. The

@@ -45,6 +45,10 @@ class Target:
         """A mean loss in [0, 1] as the quantity it stands for."""
         return np.asarray(loss, dtype=np.float64)
 
+    def shown(self, value: float) -> str:
+        """A value of the quantity, for readers."""
+        return f"{value:.4f}"
+
     @property
     def goal(self) -> float:
         """The quantity that is just good enough."""
@@ -102,7 +106,6 @@ class ShareBelow(Target):
     share: float = 0.05
     guarantee: ClassVar = "share"
     bound: ClassVar = "clopper-pearson"
-    quantity: ClassVar = "share of queries below"
 
     def __post_init__(self):
         _between(self.overlap, "the overlap of a share below", one=True)
@@ -112,6 +115,15 @@ class ShareBelow(Target):
     def text(self) -> str:
         """The target in words."""
         return f"at most {100 * self.share:g} % of queries with overlap below {self.overlap:g}"
+
+    @property
+    def quantity(self) -> str:
+        """What is certified, in words."""
+        return f"share of queries with overlap below {self.overlap:g}"
+
+    def shown(self, value: float) -> str:
+        """A share in percent."""
+        return f"{100 * value:.2f} %"
 
     @property
     def limit(self) -> float:

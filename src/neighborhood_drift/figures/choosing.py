@@ -43,6 +43,9 @@ def tune(
     axes.set(xlabel=effort, ylabel=quantity, xscale="log")
     away = SHOWN * (goal - ideal)
     axes.set_ylim(*sorted((ideal - away / 20, ideal + away)))
+    seen = table.loc[(table["estimate"] - ideal).abs() <= abs(away), "ef"]
+    if len(seen):
+        axes.set_xlim(left=seen.min() / 1.3)
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
