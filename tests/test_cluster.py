@@ -22,6 +22,7 @@ from neighborhood_drift import cluster
 from neighborhood_drift.checks import InputError
 from neighborhood_drift.cluster import blocks, clients
 from neighborhood_drift.cluster.neighbors import BLOCK_BYTES, FEWEST_ROWS, LIST_BYTES, _ready, find_neighbors
+from neighborhood_drift.cluster.plan import timings
 from neighborhood_drift.exact import exact_neighbors
 from neighborhood_drift.study import cli
 
@@ -225,6 +226,14 @@ def test_workers_are_local_and_end_with_the_block():
         ports = [port for process in (here, *started) for port in process.net_connections() if port.status == "LISTEN"]
         assert ports and {port.laddr.ip for port in ports} == {"127.0.0.1"}
     assert not psutil.wait_procs(started, timeout=30)[1]
+
+
+def test_tasks_are_timed_on_the_workers(client):
+    table = timings(client, points("normal", 300), 5, repeats=2)
+    counts = table.groupby("kind").size()
+    assert counts.to_dict() == {"merge": 2, "read": 2, "search": 12} and (table["seconds"] > 0).all()
+    with pytest.raises(InputError, match="k is 30; a tenth of the 300 points must be more"):
+        timings(client, points("normal", 300), 30)
 
 
 # ---- a scheduler of one's own, refusals, the command

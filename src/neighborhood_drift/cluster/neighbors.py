@@ -119,9 +119,9 @@ def _ready(base, queries, k, metric, exclude, block, folder) -> Work:
         exclude = _checked_exclude(exclude, shape[0], base_shape[0], bool(queries))
         left_out = str(_saved(exclude, inputs / "exclude.npy"))
     k = whole_number(k, "k", 1, base_shape[0] - (not queries or bool(left_out)))
-    most = max(1, min(MOST_ROWS, BLOCK_BYTES // (4 * base_shape[1])))
-    base_block = whole_number(most if block is None else block, "block", 1)
-    query_block = block or min(most, max(1, LIST_BYTES // (16 * k)), max(FEWEST_ROWS, -(-shape[0] // PARTS)))
+    sizes = block_sizes(base_shape[0], shape[0], base_shape[1], k)
+    if block is not None:
+        sizes = (min(whole_number(block, "block", 1), rows) for rows in (base_shape[0], shape[0]))
     return Work(
         str(folder / UNFINISHED),
         base,
@@ -129,11 +129,21 @@ def _ready(base, queries, k, metric, exclude, block, folder) -> Work:
         left_out,
         base_shape[0],
         shape[0],
-        min(base_block, base_shape[0]),
-        min(query_block, shape[0]),
+        *sizes,
         k,
         metric,
     )
+
+
+def block_sizes(size: int, asked: int, dimension: int, k: int) -> tuple[int, int]:
+    """Rows of a block of the base and of the queries, where none are asked for.
+
+    >>> block_sizes(10**9, 500, 2048, 100)
+    (32768, 500)
+    """
+    most = max(1, min(MOST_ROWS, BLOCK_BYTES // (4 * dimension)))
+    queries = min(most, max(1, LIST_BYTES // (16 * k)), max(FEWEST_ROWS, -(-asked // PARTS)))
+    return min(most, size), min(queries, asked)
 
 
 def _checked_exclude(exclude, asked: int, size: int, given: bool) -> np.ndarray:

@@ -1,0 +1,43 @@
+"""Figure of exact search beyond one machine: the work that it takes, against the number of points."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from . import style
+
+HOUR, DAY = 3_600, 86_400
+PROCESSES = (2, 64, 1024)
+
+
+def plan(table: pd.DataFrame) -> Figure:
+    """Draw process-hours against the number of points, for all points and for a sample of queries, with intervals.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `cluster.plan.plan`.
+    """
+    figure, axes = style.new(size=(6.4, 3.8))
+    ends = []
+    sample = table["asked"].min()
+    kinds = [("all points", table["asked"] == table["points"], style.BLACK, "o", "-")]
+    kinds += [(f"{sample:,} queries", table["asked"] == sample, style.BLUE, "s", "--")]
+    for name, which, color, marker, line in kinds:
+        rows = table[which].sort_values("points")
+        hours = rows["seconds"] / HOUR
+        axes.plot(rows["points"], hours, color=color, marker=marker, linestyle=line)
+        style.band(axes, rows["points"], rows["low"] / HOUR, rows["high"] / HOUR, color)
+        ends.append((rows["points"], hours, name, color))
+    axes.set(xscale="log", yscale="log", xlabel="points", ylabel="process-hours")
+    axes.set_xlim(table["points"].min() / 1.5, table["points"].max() * 8)
+    for processes in PROCESSES:
+        axes.axhline(processes * DAY / HOUR, color=style.GREY, linewidth=0.8, linestyle=":")
+        text = f"a day of {processes:,} processes"
+        axes.annotate(
+            text, (table["points"].min(), processes * DAY / HOUR), xytext=(0, 3), textcoords="offset points",
+            color=style.GREY, fontsize=8,
+        )  # fmt: skip
+    style.label_ends(axes, ends)
+    return figure
