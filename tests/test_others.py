@@ -6,6 +6,7 @@ import shutil
 
 import at_hand
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -227,6 +228,7 @@ def test_what_was_not_measured_is_said_to_be_so(curves):
         name.removeprefix("nowhere_12_") for name in named if name.startswith("nowhere")
     }
     nothing = others.overlap_curves([], [5], 8, [])
+    assert pd.concat([curves, nothing]).dtypes.equals(curves.dtypes), "it can stand beside what was measured"
     assert len(others.beside(nothing, [5], 8)) == 0 and set(others.other_facts(nothing, ["a"], [5], 8)) >= {"a_points"}
 
 

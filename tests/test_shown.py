@@ -14,6 +14,12 @@ def test_missing_values_are_dashes_in_columns_of_every_kind_of_number():
     assert known.replace(" ", "") == "|0.50|1,000|" and missing.replace(" ", "") == "|–|–|"
 
 
+def test_a_table_of_nothing_is_still_a_table():
+    head, rule, row = Table(pd.DataFrame()).markdown.splitlines()
+    assert [line.count("|") for line in (head, rule, row)] == [2, 2, 2] and "not available" in row
+    assert len(Table(pd.DataFrame(columns=["k", "overlap"])).markdown.splitlines()) == 2
+
+
 @pytest.mark.parametrize(("y", "labels"), [([1.0, np.nan], [(1.0, 1.0)]), ([np.nan, np.nan], [])])
 def test_a_line_is_labeled_at_its_last_finite_point(y, labels):
     _, axes = style.new()

@@ -12,6 +12,8 @@ from .sweep import sweep
 
 # What the paper cites, at hand or not; a run without one of them says "not available".
 CITED = ("cifar10-resnet18", "fashion-mnist")
+COLUMNS = {"data": object, "points": int, "dimension": int, "queries": int, "engine": object, "k": int}
+COLUMNS |= {"metric": object, "mean": float, "low": float, "high": float}
 
 
 def overlap_curves(samples, ks, ef: int, specs, *, metric="l2", threads=1, seed=0, resamples=1000, cache=None):
@@ -47,8 +49,7 @@ def overlap_curves(samples, ks, ef: int, specs, *, metric="l2", threads=1, seed=
     Columns: [data, points, dimension, queries, engine, k, metric, mean, low, high]
     Index: []
     """
-    columns = ["data", "points", "dimension", "queries", "engine", "k", "metric", "mean", "low", "high"]
-    found = []
+    found = [pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)]
     for sample in samples:
         asked = [k for k in ks if k < len(sample.base) - 1]
         if not asked:
@@ -62,7 +63,7 @@ def overlap_curves(samples, ks, ef: int, specs, *, metric="l2", threads=1, seed=
             tables.append(sweep(graph, sample.base, sample.rows, asked, ef, exact, cache=cache))
         summary = intervals.summarize(pd.concat(tables), seed=seed, resamples=resamples, by=("engine", "k"))
         found.append(described(summary, sample))
-    return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
+    return pd.concat(found[1:] or found, ignore_index=True)[list(COLUMNS)]
 
 
 def described(summary: pd.DataFrame, sample) -> pd.DataFrame:

@@ -25,6 +25,7 @@ class Table:
     ----------
     frame : DataFrame
         One row a line; the index is not shown. Missing values show as a dash, underscores of column names as spaces.
+        One without columns, as where there was nothing to measure, shows as "not available".
     digits : int or dict, default 3
         Decimals of the float columns; a dict gives them by column name.
 
@@ -37,7 +38,7 @@ class Table:
     """
 
     def __init__(self, frame: pd.DataFrame, digits: int | dict = 3):
-        shown = frame.copy()
+        shown = frame.copy() if len(frame.columns) else pd.DataFrame({"": ["not available"]})
         floats = [column for column in shown if pd.api.types.is_float_dtype(shown[column])]
         for column in floats:
             places = digits.get(column, 3) if isinstance(digits, dict) else digits
