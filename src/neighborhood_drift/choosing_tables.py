@@ -1,0 +1,290 @@
+"""Which ef for which k, at which price: tables for readers, facts, and the rule in words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from . import facts
+from .calibration import MeanOverlap, decide, queries_needed
+from .choosing import smallest
+from .names import word
+from .summaries import ABSENT, label
+from .validation import HARDEST
+
+NONE = "none"
+CITED_KS = (10, 20, 50, 100, 200)  # what the paper cites; "not available" where a run has no such k
+
+
+def choices(searched: dict, targets, *, size: int, points: int, confidence: float = 0.95, seed: int = 0):
+    """The certified effort of each engine, k and mean overlap, and what a search at it costs.
+
+    Parameters
+    ----------
+    searched : dict of (str, int) to Searched
+        Engine and k -> searches of a pool of queries in random order, with the losses "overlap".
+    targets : iterable of float
+        Mean overlaps.
+    size : int
+        The choice is made on so many of the queries, half the pool at most, and checked on the others.
+    points : int
+        Points of the base: the distances of an exact search.
+    confidence, seed
+        Of `calibration.decide`.
+
+    Returns
+    -------
+    DataFrame
+        engine, k, target, ef (nan: none certified), certified (the bound on the mean overlap), measured and overlap
+        (its mean over the sample and over the others), smallest (the least effort that is good enough over the whole
+        pool; nan: none), ratio of ef to it, distances and microseconds a query at ef, share of an exact search's
+        distances, lowest (whether ef is the lowest effort there is at this k) and needed (the fewest queries that
+        could certify the target).
+    """
+    rows = []
+    for (engine, k), found in searched.items():
+        losses, efs = found.losses["overlap"], found.efs
+        sample, others = np.split(losses, [min(size, losses.shape[1] // 2)], axis=1)
+        for least in targets:
+            target = MeanOverlap(least)
+            choice = decide(sample, efs, target, confidence, seed=seed)
+            at, best = choice.position, smallest(losses, target.limit)
+            row = {"engine": engine, "k": k, "target": least, "ef": np.nan, "certified": choice.bound}
+            row |= {"measured": choice.estimate, "overlap": np.nan, "distances": np.nan, "microseconds": np.nan}
+            if at is not None:
+                row |= {"ef": float(choice.ef), "overlap": 1 - float(others[at].mean())}
+                row |= {"distances": found.distances[at], "microseconds": found.microseconds[at]}
+            row["smallest"] = float(efs[best]) if best >= 0 else np.nan
+            row |= {"ratio": row["ef"] / row["smallest"], "share": row["distances"] / points, "lowest": at == 0}
+            rows.append(row | {"needed": queries_needed(target, confidence)})
+    return pd.DataFrame(rows)
+
+
+def by_k(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `choices` for readers: one row a search and target, one column a k; a dash where none is certified."""
+    shown = table.assign(
+        search=table["engine"].map(label),
+        text=[
+            NONE if np.isnan(ef) else f"{ef:.0f} ({s:.0f})"
+            for ef, s in zip(table["ef"], table["smallest"], strict=True)
+        ],
+    )
+    wide = shown.pivot_table(index=["search", "target"], columns="k", values="text", aggfunc="first", sort=False)
+    wide.columns = [f"k = {k}" for k in wide.columns]
+    return wide.fillna(ABSENT).reset_index()
+
+
+def price(table: pd.DataFrame) -> pd.DataFrame:
+    """What the certified efforts cost: columns of `choices` for readers, one row a search, k and target."""
+    shown = table.assign(search=table["engine"].map(label), per_neighbor=table["distances"] / table["k"])
+    names = {
+        "per_neighbor": "distances a neighbor", "share": "of exact search", "overlap": "overlap of the others",
+        "distances": "distances a query",
+    }  # fmt: skip
+    columns = ["search", "target", "k", "ef", "certified", "overlap", "distances", "per_neighbor", "share"]
+    return shown[columns].rename(columns=names)
+
+
+def held(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `validation.validated` for readers."""
+    shown = table.assign(
+        search=table["engine"].map(label),
+        covered=[_percent_interval(row.coverage, row.coverage_low, row.coverage_high) for row in table.itertuples()],
+        others=[ABSENT if np.isnan(rest) else facts.percent(rest) for rest in table["rest"]],
+        none=[facts.percent(share) for share in table["none"]],
+        lands=[_ratio(row.ratio, row.ratio_low, row.ratio_high) for row in table.itertuples()],
+    )
+    names = {"limit_kind": "limit", "covered": "coverage", "others": "held by the rest", "none": "none chosen"}
+    columns = ["data", "search", "k", "target", "limit_kind", "covered", "others", "none", "lands"]
+    return shown[columns].rename(columns=names | {"lands": "ef over the least"})
+
+
+def sizes(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `validation.by_size` for readers."""
+    rows = []
+    for row in table.itertuples():
+        covered = _percent_interval(row.coverage, row.coverage_low, row.coverage_high)
+        about = {"bound": row.bound, "queries": row.size, "coverage at the hardest limit": covered}
+        lands = _ratio(row.ratio, row.ratio_low, row.ratio_high)
+        rows.append(about | {"none chosen": facts.percent(row.none), "ef over the least": lands})
+    return pd.DataFrame(rows)
+
+
+def risks(table: pd.DataFrame, targets: dict) -> pd.DataFrame:
+    """Lay out `validation.validated` of targets in expectation for readers, in the unit of each quantity.
+
+    Parameters
+    ----------
+    table : DataFrame
+    targets : dict of str to (str, Target)
+        As given to `validation.validated`.
+    """
+    rows = []
+    for row in table.itertuples():
+        target = targets[row.target][1]
+        value, low, high = (float(target.value(loss)) for loss in (row.loss, row.loss_low, row.loss_high))
+        goal = facts.number(float(target.value(row.limit)), 4)
+        about = {"search": label(row.engine), "k": row.k, "quantity": target.quantity, "limit": goal}
+        mean = f"{facts.number(value, 4)} ({facts.number(low, 4)} to {facts.number(high, 4)})"
+        about |= {"kind": row.limit_kind, "mean over samples": mean, "none chosen": facts.percent(row.none)}
+        rows.append(about | {"ef over the least": _ratio(row.ratio, row.ratio_low, row.ratio_high)})
+    return pd.DataFrame(rows)
+
+
+def simpler(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay out the rules of `choosing.rules`, with columns data and engine, for readers: one row a rule and search.
+
+    Returns
+    -------
+    DataFrame
+        data, search, rule, met (of how many pairs of k and target), and over those pairs the lowest overlap minus
+        target, and the least and the largest ratio to the smallest ef that is good enough.
+    """
+    rows = []
+    named = table.assign(name=[_rule(row.rule, row.alpha) for row in table.itertuples()])
+    for (data, engine, name), own in named.groupby(["data", "engine", "name"], sort=False):
+        about = {"data": data, "search": label(engine), "rule": name, "met": f"{own['meets'].sum()} of {len(own)}"}
+        short = (own["overlap"] - own["target"]).min()
+        about |= {"overlap minus target, lowest": short, "ef over the least, lowest": own["ratio"].min()}
+        rows.append(about | {"highest": own["ratio"].max()})
+    return pd.DataFrame(rows)
+
+
+def calibration_cost(choice, points: int) -> dict[str, float]:
+    """What a choice by `choose_ef` cost.
+
+    Returns
+    -------
+    dict
+        exact_seconds and search_seconds; exact_distances and search_distances a query (nan where not counted); and
+        searches: queries at the ef chosen that compute as many distances as the whole calibration (nan: none chosen).
+    """
+    computed = choice.table["distance_computations"]
+    one = np.nan if choice.position is None else float(computed.iloc[choice.position])
+    work = choice.queries * (points + float(computed.sum(min_count=len(computed))))
+    return {
+        "exact_seconds": choice.seconds["exact"], "search_seconds": choice.seconds["searches"],
+        "exact_distances": float(points), "search_distances": work / choice.queries - points, "searches": work / one,
+    }  # fmt: skip
+
+
+def chosen_facts(choice, points: int) -> dict[str, str]:
+    """Facts of one choice by `choose_ef`; every one exists for any vectors, "none" where no ef is certified."""
+    cost, none = calibration_cost(choice, points), choice.ef is None
+    seconds = {f"chosen_{name}": facts.number(cost[name], 2) for name in ("exact_seconds", "search_seconds")}
+    return {
+        "chosen_ef": NONE if none else facts.number(choice.ef), "chosen_k": facts.number(choice.k),
+        "chosen_target": choice.target.text, "chosen_bound": facts.fixed(choice.bound, 4),
+        "chosen_measured": ABSENT if none else facts.fixed(choice.estimate, 4), "chosen_sentence": choice.sentence,
+        "chosen_queries": facts.number(choice.queries), "chosen_tried": facts.number(len(choice.efs)),
+        "chosen_cost_searches": facts.number(cost["searches"], 2), **seconds,
+    }  # fmt: skip
+
+
+def choice_facts(table: pd.DataFrame, engines, ks, targets) -> dict[str, str]:
+    """Facts of `choices`: ef_overlap99_k100_default, and so on for share, distances, ratio and smallest.
+
+    Parameters
+    ----------
+    table : DataFrame
+    engines, ks, targets : iterables
+        What is cited: "not available" where the table has no such row, "none" where no ef is certified.
+    """
+    at = {(row.engine, row.k, row.target): row for row in table.itertuples()}
+    found = {}
+    for engine in engines:
+        for k in ks:
+            for least in targets:
+                row, end = at.get((engine, k, least)), f"overlap{round(100 * least)}_k{k}_{word(engine)}"
+                values = dict.fromkeys(("ef", "share", "distances", "ratio", "smallest"), ABSENT)
+                if row is not None:
+                    values["smallest"] = _or_none(row.smallest)
+                    values["ef"] = _or_none(row.ef)
+                    values |= {"share": facts.percent(row.share), "ratio": facts.fixed(row.ratio, 2)}
+                    values["distances"] = facts.number(row.distances)
+                found |= {f"{name}_{end}": value for name, value in values.items()}
+    return found
+
+
+def guarantee_facts(table: pd.DataFrame, confidence: float) -> dict[str, str]:
+    """Facts of `validation.validated`: cases, how many kept the level, the lowest coverage, and how far above.
+
+    A case is below its level where the whole 95 % interval of its coverage is.
+    """
+    hard = table[table["limit_kind"] == HARDEST]
+    asked = table[table["limit_kind"] != HARDEST]
+    lowest = hard.loc[hard["coverage"].idxmin()]
+    below = int((table["coverage_high"] < confidence).sum())
+    return {
+        "cases": facts.number(len(hard)), "cases_below": facts.count(below), "level": facts.percent(confidence, 0),
+        "coverage_lowest": facts.percent(lowest["coverage"]),
+        "coverage_lowest_interval": f"{100 * lowest['coverage_low']:.1f} to {100 * lowest['coverage_high']:.1f} %",
+        "coverage_asked_lowest": facts.percent(asked["coverage"].min()),
+        "rest_lowest": facts.percent(asked["rest"].min()),
+        "ratio_median": facts.fixed(asked["ratio"].median(), 2), "ratio_largest": facts.fixed(asked["ratio"].max(), 2),
+        "none_largest": facts.percent(asked["none"].max()),
+    }  # fmt: skip
+
+
+def size_facts(table: pd.DataFrame) -> dict[str, str]:
+    """Facts of `validation.by_size`: the coverage of the sample's mean, and the ratio of the default bound, by size."""
+    bare, bet = (table[table["bound"] == bound] for bound in ("sample-mean", "betting"))
+    found = {
+        "sample_mean_coverage": f"{facts.percent(bare['coverage'].min())} to {facts.percent(bare['coverage'].max())}"
+    }
+    for row in table.itertuples():
+        name = f"{row.bound.replace('-', '_')}_{row.size}"
+        found |= {f"coverage_{name}": facts.percent(row.coverage), f"ratio_{name}": facts.fixed(row.ratio, 2)}
+    return found | {"betting_coverage_lowest": facts.percent(bet["coverage"].min())}
+
+
+def risk_facts(table: pd.DataFrame) -> dict[str, str]:
+    """Facts of targets in expectation: how many, how many surely exceed their limit, the largest mean over a limit."""
+    over = int((table["loss_low"] > table["limit"]).sum())
+    worst = (table["loss"] / table["limit"]).max()
+    return {"shapes": facts.number(len(table)), "shapes_over": facts.count(over), "shape_worst": facts.fixed(worst, 2)}
+
+
+def rule_facts(table: pd.DataFrame, alphas) -> dict[str, str]:
+    """Facts of the simpler rules: how many pairs of data, search, k and target each meets, and how wide it errs."""
+    found = {}
+    named = {f"alpha{alpha:g}".replace(".", "_"): table[table["alpha"] == alpha] for alpha in alphas}
+    named["law"] = table[table["rule"] == "law"]
+    for name, own in named.items():
+        known = own["ratio"].dropna()
+        found |= {f"{name}_met": f"{int(own['meets'].sum())} of {len(own)}"}
+        found |= {f"{name}_short": facts.fixed((own["target"] - own["overlap"]).max()) if len(own) else ABSENT}
+        ends = facts.interval(known.min(), known.max(), 2) if len(known) else ABSENT
+        found |= {f"{name}_ratio": ends}
+    least = (table["smallest"] / table["k"]).dropna()
+    return found | {"alpha_needed": facts.interval(least.min(), least.max(), 2) if len(least) else ABSENT}
+
+
+def rule_in_words(choice, points: int, name: str) -> list[str]:
+    """The rule, and what it gives here, in short paragraphs for a page that stands alone."""
+    cost = calibration_cost(choice, points)
+    spent = cost["exact_seconds"] + cost["search_seconds"]
+    return [
+        f"1. Draw {choice.queries:,} queries like those you will ask, and find their exact neighbors.",
+        "2. Search them at a fixed list of ef. From the largest ef down, keep on while an upper bound for the mean "
+        "loss is within your target; stop at the first ef that fails.",
+        "3. Take the last ef that passed. With the confidence stated, the mean over all such queries is within the "
+        "target, for this index. Another index, k or kind of query needs another sample.",
+        f"On {name}: {choice.sentence} It took {spent:.0f} s.",
+    ]
+
+
+def _rule(rule, alpha) -> str:
+    return "drift law, one probe" if rule == "law" else f"ef = {alpha:g} k"
+
+
+def _or_none(value) -> str:
+    return NONE if np.isnan(value) else facts.number(int(value))
+
+
+def _percent_interval(share, low, high) -> str:
+    return f"{facts.percent(share)} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def _ratio(middle, low, high) -> str:
+    return ABSENT if np.isnan(middle) else f"{middle:.2f} ({low:.2f} to {high:.2f})"
