@@ -9,6 +9,8 @@ DATA_DIR =
 IMAGES =
 WEIGHTS =
 ORDER =
+K = 100
+TARGET = overlap=0.99
 LICENSE =
 UPGRADE =
 
@@ -19,16 +21,18 @@ STUDY = $(BIN)/python -m neighborhood_drift
 INSTALL = PIP_CONSTRAINT=requirements.lock PIP_BUILD_CONSTRAINT=requirements.lock \
 	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install
 
-.PHONY: help env report run render quick lab notebooks embed test check bench lock clean
+.PHONY: help env report run render quick tune lab notebooks embed test check bench lock clean
 
 help: ## list the targets and the variables
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 	@printf '%s\n' '' 'Variables, as in `make report VECTORS=mine.npy`:' \
 	'  PARAMS   file with the parameters of a run (now $(PARAMS))' \
-	'  VECTORS  your own vectors: .npy, .npz, or a folder that `make embed` made' \
+	'  VECTORS  your own vectors, which get a paper of their own: .npy, .npz, or a folder that `make embed` made' \
 	'  DATA_DIR folder with further data sets, such as fashion-mnist/, on which measurements are repeated' \
-	'  OUT      folder that gets the result (empty: report; own vectors: runs/<name of the file>)' \
+	'  OUT      folder that gets the result (empty: report; other vectors: runs/<their name>)' \
 	'  IMAGES   images to embed: a folder, a zip file, or the name of a data set' \
+	'  K        neighbors that `make tune` is asked for (now $(K))' \
+	'  TARGET   what it has to reach (now $(TARGET)); `.venv/bin/python -m neighborhood_drift tune --help` lists others' \
 	'  WEIGHTS  file with the weights of ResNet-50 (empty: downloaded by torchvision)' \
 	'  ORDER    JSON file with the names of the base and the query images' \
 	'  LICENSE  license of the weights, kept beside the vectors' \
@@ -47,6 +51,10 @@ render: .venv/engines.stamp ## render HTML and PDF from the last run
 
 quick: .venv/engines.stamp ## the paper from the small parameters, into runs/quick
 	$(STUDY) report --params report/params/quick.yml --out runs/quick
+
+tune: .venv/engines.stamp ## the smallest ef that reaches TARGET for K neighbors on VECTORS, with its guarantee
+	@test -n "$(VECTORS)" || { echo 'Name the vectors, as in `make tune VECTORS=mine.npy K=100 TARGET=overlap=0.99`.' >&2; exit 1; }
+	$(STUDY) tune --vectors $(VECTORS) --k $(K) --target $(TARGET)
 
 lab: .venv/engines.stamp ## open the notebooks in JupyterLab; saving keeps .ipynb and .py paired
 	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks

@@ -21,6 +21,7 @@ def study(tmp_path, monkeypatch):
     """A study's folder as the working folder; runs and renders are only noted, as (what, folder, vectors)."""
     write_text(tmp_path / "notebooks" / "01-first.py", NOTEBOOK)
     write_text(tmp_path / "report" / "index.qmd", "# Paper\n")
+    write_text(tmp_path / "report" / "own.qmd", "# Paper of other vectors\n")
     write_text(tmp_path / "report" / "params" / "paper.yml", "points: 30\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(RENDERING, raising=False)
@@ -92,7 +93,7 @@ def test_own_vectors_go_to_a_folder_of_their_own(study):
         ("run", root / "elsewhere", str(root / "mine.npy")),
     ]
     refused = call("run", "-p", "vectors=mine.npy", "--out", "report")
-    assert refused.exit_code == 2 and "is for the bundled vectors; name another --out" in refused.output
+    assert refused.exit_code == 2 and "is for the vectors of the paper; name another --out" in refused.output
 
 
 @pytest.mark.parametrize(

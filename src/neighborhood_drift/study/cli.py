@@ -41,7 +41,8 @@ class Commands(TyperGroup):
 
 app = typer.Typer(
     cls=Commands,
-    help="The study of neighborhood drift: run its notebooks, render its paper.",
+    help="The study of neighborhood drift: run its notebooks and render its paper, or a paper of your own vectors; "
+    "choose the search effort that they need (tune), and find their exact neighbors (neighbors).",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -59,7 +60,7 @@ Params = Annotated[
 Out = Annotated[
     Path | None,
     typer.Option(
-        "--out", metavar="FOLDER", help="Where the run goes.  [default: report; own vectors: runs/<name of the file>]"
+        "--out", metavar="FOLDER", help="Where the run goes.  [default: report; other vectors: runs/<their name>]"
     ),
 ]
 Only = Annotated[
@@ -119,7 +120,7 @@ def run(
 
 @app.command()
 def render(out: Out = None, route: Route = ""):
-    """Make the HTML and the PDF paper from what has been run."""
+    """Make the paper, HTML and PDF, and the one-page summary from what has been run."""
     root = find_root()
     project = Project(root, (out or root / "report").resolve())
     _render(project, route)
@@ -135,7 +136,11 @@ def report(
     route: Route = "",
     data_dir: DataDir = None,
 ):
-    """Run what is not up to date, then make the paper."""
+    """Run what is not up to date, then make the paper.
+
+    On other vectors (-p vectors=mine.npy) it is a paper of their own: the same figures with their numbers and their ef,
+    without the sections that do not apply.
+    """
     project, chosen = _project(given, params, out, data_dir)
     running.run(project, chosen, only=only, force=force, say=_say)
     _render(project, route)
