@@ -4,12 +4,15 @@ import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
+from neighborhood_drift import separate
 from neighborhood_drift.checks import InputError
 from neighborhood_drift.files import write_text
 from neighborhood_drift.study.extra import EXTRA, SETTING, holds, keep_extra, read_extra, with_extra
+from neighborhood_drift.study.freshness import data_checksums
 from neighborhood_drift.study.parameters import ParameterSet
 from neighborhood_drift.study.project import Project, StudyError, find_root
 from neighborhood_drift.study.run import plan, write_variables
@@ -215,3 +218,47 @@ def test_the_paper_says_on_what_each_of_these_facts_was_measured():
                     assert ("extra", told) in variables, f"{source.name} cites {section}.{fact} without extra.{told}"
                     cited.add(of[section, fact])
     assert {"redis", "fashion-mnist"} <= cited
+
+
+# ---- tables
+
+
+def test_tables_of_a_run_are_kept_with_its_facts_and_read_by_kind(project):
+    measured(project)
+    both = pd.DataFrame({"data": ["more", "mine", "more"], "n": [1, 2, 3], "seconds": [0.25, 1, 1 / 3]})
+    separate.leave(both, "sizes", project.out)
+    separate.leave(both.drop(columns="data"), "times", project.out)
+    keep_extra(project, "more", "how", tables=["sizes", "times"])
+    folder = project.root / EXTRA
+    found = separate.published("sizes", folder=folder)
+    assert found["n"].tolist() == [1, 3] and set(found["source"]) == {"more"}
+    assert set(found["run"]) == {"a separate run on 6 points of more, by the Euclidean distance"}
+    assert found["seconds"].tolist() == [0.25, pytest.approx(1 / 3, rel=1e-5)]
+    assert separate.published("times", folder=folder)["n"].tolist() == [1, 2, 3]
+    assert separate.published("sizes", besides=["more"], folder=folder).empty
+    assert separate.published("others", folder=folder).empty
+    assert read_extra(project)["more"]["facts"], "the facts are read as before"
+
+
+def test_a_table_that_the_run_has_not_left_is_refused_and_nothing_is_written(project):
+    measured(project)
+    with pytest.raises(InputError, match="left no table sizes"):
+        keep_extra(project, "more", "how", tables=["sizes"])
+    separate.leave(pd.DataFrame({"data": ["mine"], "n": [1]}), "sizes", project.out)
+    with pytest.raises(InputError, match="has no row of more"):
+        keep_extra(project, "more", "how", tables=["sizes"])
+    assert not (project.root / EXTRA / "more.yml").exists()
+
+
+def test_a_table_without_its_setting_is_refused(tmp_path):
+    write_text(tmp_path / "lost.sizes.csv", "n\n1\n")
+    with pytest.raises(InputError, match=r"lost.yml is missing"):
+        separate.published("sizes", folder=tmp_path)
+
+
+def test_a_changed_table_makes_notebooks_run_again(project):
+    before = data_checksums(project, None)
+    write_text(project.root / EXTRA / "far.sizes.csv", "n\n1\n")
+    after = data_checksums(project, None)
+    write_text(project.root / EXTRA / "far.sizes.csv", "n\n2\n")
+    assert before != after != data_checksums(project, None)

@@ -137,6 +137,16 @@ def test_fashion_mnist_is_pixels_labels_and_pictures(fashion):
     assert sample.base.shape == (30, 784) and len(sample.rows) == 7 and sample.labels.shape == (30,)
 
 
+def test_its_training_images_are_a_base_too(fashion):
+    data = load_dataset(fashion / "train-images-idx3-ubyte.gz")
+    assert data.name == "fashion-mnist-train" and data.vectors.shape == (40, 784) and data.queries.shape == (60, 784)
+    assert np.array_equal(data.vectors, load_dataset(fashion).queries), "the parts change places"
+    assert data.checksum == idx.FILES["train-images-idx3-ubyte.gz"] and len(data.labels) == 40
+    (found,) = load_others(["fashion-mnist-train"], data_dir=fashion.parent, points=30, queries=5)
+    assert found.name == "fashion-mnist-train" and found.base.shape == (30, 784)
+    assert absent(["fashion-mnist-train"]) == ["fashion-mnist-train"]
+
+
 def test_fashion_mnist_is_verified_and_says_where_it_is_to_be_had(fashion):
     path = fashion / "train-labels-idx1-ubyte.gz"
     path.write_bytes(packed(np.zeros(40)))

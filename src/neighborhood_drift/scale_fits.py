@@ -51,7 +51,8 @@ def over_draws(table: pd.DataFrame) -> pd.DataFrame:
     for group, draws in table.groupby(GROUP):
         middle = mean_over_seeds(transformed(draws["value"], group[-1]))
         rows.append((*group, *(float(restored(value, group[-1])) for value in middle), len(draws)))
-    return pd.DataFrame(rows, columns=[*GROUP, "value", "low", "high", "draws"])
+    means = pd.DataFrame(rows, columns=[*GROUP, "value", "low", "high", "draws"])
+    return means.astype(dict.fromkeys(("dimension", "n", "value", "low", "high"), float) if means.empty else {})
 
 
 class Line(NamedTuple):

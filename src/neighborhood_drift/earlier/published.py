@@ -36,8 +36,8 @@ def published(study: str, folder=None) -> pd.DataFrame:
     ----------
     study : {"seed", "successor", "retrieval"}
         "seed": Cooper 2025, one run at efSearch = 50. "successor": Cooper & Busch 2026, ten runs of three studies
-        (column ``study``: efSearch, efConstruction, alpha; ``value``: its setting). "retrieval": Bhatta 2025, a comparison of
-        the costs of image retrieval, seconds a query.
+        (column ``study``: efSearch, efConstruction, alpha; ``value``: its setting). "retrieval": Bhatta 2025,
+        the costs of retrieving an image, in seconds a query.
     folder : path, optional
         Where the tables lie; default the repository's ``data/earlier-studies``.
 
