@@ -21,8 +21,9 @@ from typer.testing import CliRunner
 from neighborhood_drift import cluster
 from neighborhood_drift.checks import InputError
 from neighborhood_drift.cluster import blocks, clients
-from neighborhood_drift.cluster.neighbors import BLOCK_BYTES, FEWEST_ROWS, LIST_BYTES, _ready, find_neighbors
+from neighborhood_drift.cluster.neighbors import BLOCK_BYTES, FEWEST_ROWS, LIST_BYTES, find_neighbors, prepare
 from neighborhood_drift.cluster.plan import timings
+from neighborhood_drift.cluster.report import whole_run
 from neighborhood_drift.exact import exact_neighbors
 from neighborhood_drift.study import cli
 
@@ -40,7 +41,7 @@ def found(client, tmp_path):
     """`cluster.neighbors` on the workers of this module."""
 
     def search(base, queries=None, *, k, metric="l2", exclude=None, block=None, folder=tmp_path / "made"):
-        work = _ready(base, queries, k, metric, exclude, block, folder)
+        work = prepare(base, queries, k, metric, exclude, block, folder)
         return find_neighbors(client, work, progress=False)
 
     return search
@@ -119,10 +120,10 @@ def test_lost_digits_are_said_once(found):
 
 
 def test_blocks_follow_from_size_dimension_and_k_alone(tmp_path):
-    work = _ready(points("normal", 5000, 4), None, 3, "l2", None, None, tmp_path)
+    work = prepare(points("normal", 5000, 4), None, 3, "l2", None, None, tmp_path)
     assert (work.base_block, work.query_block) == (5000, FEWEST_ROWS)
     np.lib.format.open_memmap(tmp_path / "wide.npy", mode="w+", dtype=np.float16, shape=(10**6, 1024)).flush()
-    wide = _ready(tmp_path / "wide.npy", None, 100, "l2", None, None, tmp_path)
+    wide = prepare(tmp_path / "wide.npy", None, 100, "l2", None, None, tmp_path)
     assert wide.base_block == BLOCK_BYTES // (4 * 1024) and wide.query_block == LIST_BYTES // (16 * 100)
 
 
@@ -234,6 +235,11 @@ def test_tasks_are_timed_on_the_workers(client):
     assert counts.to_dict() == {"merge": 2, "read": 2, "search": 12} and (table["seconds"] > 0).all()
     with pytest.raises(InputError, match="k is 30; a tenth of the 300 points must be more"):
         timings(client, points("normal", 300), 30)
+
+
+def test_a_whole_run_is_compared_with_exact_neighbors(client):
+    run = whole_run(client, points("clusters", 300), 5, metric="cosine")
+    assert run["same"] and run["tasks"] == 1 and run["seconds"] > 0 and run["peak"] > 0
 
 
 # ---- a scheduler of one's own, refusals, the command

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from neighborhood_drift.cluster import report
 from neighborhood_drift.cluster.neighbors import block_sizes
 from neighborhood_drift.cluster.plan import Rates, plan, rates
 from neighborhood_drift.figures import cluster as draw
@@ -68,3 +69,19 @@ def test_the_plan_counts_tasks_and_bytes():
     assert (table["low"] <= table["seconds"]).all() and (table["seconds"] <= table["high"]).all()
     (axes,) = draw.plan(table).axes
     assert [len(line.get_xdata()) for line in axes.lines[:2]] == [2, 2]
+
+
+def test_tables_and_facts_say_what_plan_and_run_hold():
+    timings = made(0.01)
+    found = rates(timings, 2048, 100)
+    table = plan(found, [10**6, 10**9], asked=500)
+    shown = report.plan_table(table)
+    assert (
+        shown["vectors"].tolist() == ["8.19 GB"] * 2 + ["8.19 TB"] * 2 and len(report.rates_table(timings, found)) == 6
+    )
+    run = {"same": False, "wall": 3.0, "peak": 4e8, "seconds": 5.0, "tasks": 8, "processes": 2}
+    facts = report.cluster_facts(found, timings, table, run, 10_000)
+    assert facts["run_same"] == "not the same as" and facts["run_peak"] == "400 MB" and facts["all_lists"] == "1.60 TB"
+    assert facts["all_time"].endswith("years") and facts["planned_queries"] == 500
+    rate = 4000 * 10_000 / Rates(**TRUE, slot=0, byte=0, dimension=64, k=10, draws=None).task(4000, 10_000) / 1e6
+    assert float(facts["pairs_per_second"].split()[0]) == pytest.approx(rate, rel=0.05)

@@ -97,16 +97,16 @@ def neighbors(
         if scheduler:
             raise InputError("a scheduler's workers need a folder that they see; name one with folder.")
         with tempfile.TemporaryDirectory(prefix="neighborhood-drift-") as scratch, connected(None, workers) as client:
-            ready = _ready(base, queries, k, metric, exclude, block, scratch)
+            ready = prepare(base, queries, k, metric, exclude, block, scratch)
             found = find_neighbors(client, ready, progress=progress)
             return Neighbors(np.array(found.ids), np.array(found.distances))
-    work = _ready(base, queries, k, metric, exclude, block, folder)
+    work = prepare(base, queries, k, metric, exclude, block, folder)
     with connected(scheduler, workers) as client:
         return find_neighbors(client, work, progress=progress)
 
 
-def _ready(base, queries, k, metric, exclude, block, folder) -> Work:
-    """The `Work` of a call, with its checks; arrays are written where workers can read them."""
+def prepare(base, queries, k: int, metric: str, exclude, block: int | None, folder) -> Work:
+    """Check a call of `neighbors` and return its `Work`; arrays are written where workers can read them."""
     one_of(metric, METRICS, "metric")
     folder = Path(folder).resolve()
     inputs = folder / UNFINISHED
