@@ -84,8 +84,17 @@ class Choice:
 
     @cached_property
     def bounds(self) -> np.ndarray:
-        """(m,) certified values of the target's quantity, each at the level of its own test."""
-        return self.target.value(upper(self.method[0], self.losses, self.level, self.seed))
+        """(m,) bounds of the target's quantity, each at the level of its own test.
+
+        Each holds with that confidence for an ef named beforehand. At the ef that the fixed sequence has chosen, what
+        is guaranteed is the target, and the bound says by how much the test was passed; with "bonferroni" all bounds
+        hold at once.
+        """
+        return self.target.value(self._upper)
+
+    @cached_property
+    def _upper(self) -> np.ndarray:
+        return upper(self.method[0], self.losses, self.level, self.seed)
 
     @cached_property
     def estimates(self) -> np.ndarray:
@@ -94,9 +103,8 @@ class Choice:
 
     @property
     def bound(self) -> float:
-        """The certified value at ``ef``; where there is none, the best of all values tried."""
-        best = int(np.argmin(upper(self.method[0], self.losses, self.level, self.seed)))
-        return float(self.bounds[best if self.position is None else self.position])
+        """The bound at ``ef``; where there is none, the best of all values tried."""
+        return float(self.bounds[np.argmin(self._upper) if self.position is None else self.position])
 
     @property
     def estimate(self) -> float:
@@ -123,7 +131,6 @@ class Choice:
         """What was found, with its guarantee, in one sentence."""
         at_k = "" if self.k is None else f" at k = {self.k}"
         wanted, shown = f"{self.target.text}{at_k}", self.target.shown
-        side = "at least" if self.target.at_least else "at most"
         if self.ef is None:
             return (
                 f"No ef from {self.efs[0]} to {self.efs[-1]} is certified to give {wanted}: the best bound is "
@@ -132,7 +139,7 @@ class Choice:
         how = "in expectation" if self.confidence is None else f"with a confidence of {100 * self.confidence:g} %"
         return (
             f"ef = {self.ef} gives {wanted}, {how}: measured {shown(self.estimate)} on {self.queries} queries, "
-            f"certified {side} {shown(self.bound)}."
+            f"bound {shown(self.bound)}."
         )
 
     @property

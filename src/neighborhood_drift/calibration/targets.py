@@ -32,14 +32,11 @@ class Target:
         The bound used where none is named.
     quantity : str
         What is certified, in words.
-    at_least : bool
-        Whether the quantity has to be high; else it has to be low.
     """
 
     guarantee: ClassVar[str] = "mean"
     bound: ClassVar[str] = "betting"
     quantity: ClassVar[str]
-    at_least: ClassVar[bool] = False
 
     def value(self, loss):
         """A mean loss in [0, 1] as the quantity it stands for."""
@@ -70,7 +67,6 @@ class MeanOverlap(Target):
 
     least: float = 0.99
     quantity: ClassVar = "mean overlap"
-    at_least: ClassVar = True
 
     def __post_init__(self):
         _between(self.least, "overlap")

@@ -153,18 +153,23 @@ def _as_text(choice: Choice, searched: Index, alone: bool) -> str:
     table = choice.table.rename(
         columns={
             "estimate": choice.target.quantity,
-            "bound": "certified",
+            "passes": "certified",
             "effective_ef": "effective ef",
             "distance_computations": "distances a query",
             "microseconds": "microseconds a query",
         }
     )
     digits = {
-        choice.target.quantity: "{:.4f}", "certified": "{:.4f}", "effective ef": "{:.0f}",
+        choice.target.quantity: "{:.4f}", "bound": "{:.4f}", "effective ef": "{:.0f}",
         "distances a query": "{:.0f}", "microseconds a query": "{:.0f}",
     }  # fmt: skip
-    shown = table.assign(**{column: [form.format(value) for value in table[column]] for column, form in digits.items()})
-    shown["passes"] = np.where(table["passes"], "yes", "no")
+    shown = table.assign(
+        **{
+            column: [form.format(value) if value == value else "-" for value in table[column]]
+            for column, form in digits.items()
+        }
+    )
+    shown["certified"] = np.where(table["certified"], "yes", "no")
     return "\n".join(
         [
             choice.sentence,
@@ -175,6 +180,7 @@ def _as_text(choice: Choice, searched: Index, alone: bool) -> str:
             f"dimensions, {metric}, built in {searched.seconds:.1f} s.",
             f"Queries: {choice.queries:,}, {asked}.",
             f"Method: {choice.method_text}.",
+            "What is guaranteed is the target; a bound says by how much its test was passed.",
             f"Cost: {choice.seconds['exact']:.1f} s for the exact neighbors, {choice.seconds['searches']:.1f} s for "
             f"the searches at {len(choice.efs)} values of ef.",
         ]
