@@ -56,6 +56,8 @@ encoders = ["resnet18", "mobilenet_v2", "clip"]
 encode = False  # time the encoders, which needs the extras encode and clip; else a separate run has
 encoded_batches = [1]
 weights_dir = ""  # folder with their weights; random ones where none are there
+planned = [1000000, 10000000, 100000000, 1000000000]  # points for which exact search over many machines is planned
+planned_queries = 500  # queries of a sample, beside all points
 
 # %% [markdown]
 # ## The setting
@@ -103,7 +105,7 @@ table = scale_facts.together(own, separate.published("scale", besides=measured_h
 # Look first at the upper left panel. A fixed effort visits about as many points whatever their number, so among more points it can miss more; whether it does, and how fast, is what the slope says. Full lines are the default, dotted ones the unbounded queue.
 # Then compare the upper right with the lower left: the effort that keeps the overlap, and the distances which that effort computes. Both axes are logarithmic there, so a straight line is a power of $n$. The lower right is the build.
 #
-# Data that are not at hand here come from a separate run, named in the table; its times belong to another moment or machine.
+# Data that are not at hand here are of a separate run, which their name then tells; its times belong to another moment or machine.
 
 # %%
 #| label: fig-scale-size
@@ -153,7 +155,7 @@ draw.dimension(own, k, target)
 Table(scale_facts.laid_out(own, "dimension", k, target))
 
 # %% [markdown]
-# The metric is varied with nothing else: the same parts, the same queries, Euclidean distance and cosine. Where the lengths of the vectors are alike the two have nearly the same neighbors, and the rows of the table should differ by less than their intervals.
+# The metric is varied with nothing else: the same parts, the same queries, Euclidean distance and cosine. Where the lengths of the vectors are alike the two have nearly the same neighbors, and the rows of the table should differ by less than their intervals. LID is the exception: $1 - \cos$ grows with the square of the angle, which halves it.
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl-scale-metric
@@ -220,7 +222,7 @@ Table(crossing.assign(measured=crossing["measured"].map({True: "yes", False: "no
 
 # %% [markdown]
 # IVF moves the crossing far away, at a price that the published table does not show: it opens one cell out of many. Look left at what one cell finds, and at how much of the gain in time is left when the overlap is brought back. Look right at what batches do: products of matrices use
-# the processor better than products with one vector, so brute force gains most from company, and a time measured one query at a time says little about a service that answers many.
+# the processor better than products with one vector, so brute force has something to gain from company, and a time measured one query at a time says little about a service that answers many.
 
 # %%
 #| label: fig-cost-accuracy
@@ -236,6 +238,52 @@ Table(shown)
 
 # %% [markdown]
 # ## Beyond one machine
+#
+# Exact neighbors need no memory that grows with the data: a block of queries against a block of points is a task of its own, and its result is $k$ ids and distances for each query. A true neighbor is preceded by fewer than $k$ points in the order by distance and id, so by fewer than $k$ points of its own
+# block: the block's list holds it, and so does every merge of lists above. The float64 distance of two points depends on nothing but the two. So blocks, merged in any way, give the list of a single search, to the last id and the last bit. The tasks form a graph, which Dask [@rocklin2015] runs on processes of
+# one machine or of many; each result is a file before its task counts as done, so a worker that dies costs the blocks that it was computing, and a run that is killed goes on where it was.
+#
+# This is done here on as many processes as there are threads, and the result is compared with that of `exact_neighbors`. Before it, tasks of several sizes are timed while all processes work. What a task of $q$ queries and $b$ points takes is fitted by $q\,b$ pairs, $q + b$ vectors, $q$ lists and a fixed part, none below zero. Look at
+# whether the fitted seconds lie among those measured; only then can they plan anything.
+
+# %%
+from neighborhood_drift import cluster
+from neighborhood_drift.cluster import plan, report
+from neighborhood_drift.figures import cluster as draw_cluster
+
+k_blocks = max(1, min(k, len(sample.base) // 10 - 1))
+with cluster.connected(workers=threads) as client:
+    timings = plan.timings(client, sample.base, k_blocks, metric=metric)
+    run = report.whole_run(client, sample.base, k_blocks, metric=metric)
+rates = plan.rates(timings, sample.base.shape[1], k_blocks, seed=seed)
+planned_run = plan.plan(rates, planned, asked=planned_queries)
+print(f"ids and distances over blocks are those of exact_neighbors: {run['same']}")
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl-cluster-rates
+#| tbl-cap: "Tasks of several sizes: median seconds of one process (lowest to highest of the repeats), and seconds by the fitted costs."
+Table(report.rates_table(timings, rates))
+
+# %% [markdown]
+# The plan extrapolates these costs to blocks as large as 256 MiB of vectors, and to sizes that were never run. Its interval resamples the timings; it knows nothing of a slower disk or a network that all processes share, and at the far end every process reads as much as the table says. Look at the slopes: all pairs grow with the square of the number of points, a
+# sample of queries with the number itself. The dotted lines say what a day gives.
+
+# %%
+#| label: fig-cluster-plan
+#| fig-cap: "Process-hours of exact search against the number of points, extrapolated from measured tasks: the neighbors of all points, leave-one-out, and of a sample of queries. Bands: 95 % intervals over resampled timings. Dotted: what 2, 64 and 1,024 processes do in a day."
+#| fig-alt: "Two straight lines on logarithmic axes; that of all points is twice as steep, and crosses three horizontal lines."
+draw_cluster.plan(planned_run)
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl-cluster-plan
+#| tbl-cap: "The plan, at the dimension and k of this notebook: points, queries asked, tasks, bytes of the vectors in float32, bytes read by all tasks together, bytes of the neighbors found, process-hours with 95 % interval, and processes that finish within a day."
+Table(report.plan_table(planned_run))
+
+# %% [markdown]
+# Beyond the size at which the line of all points leaves what one can pay for, exact neighbors of *all* points stop being a ground truth that anyone computes. To choose an effort they are not needed: the guarantee of `09-choosing-effort` asks for the exact neighbors of a few hundred queries, and the lower line is their price.
+
+# %% tags=["nbval-ignore-output"]
+facts.record("cluster", out=out, **report.cluster_facts(rates, timings, planned_run, run, len(sample.base)))
 
 # %% [markdown]
 # ## Facts for the paper
@@ -249,7 +297,8 @@ facts.record(
 
 # %% tags=["nbval-ignore-output"]
 facts.record(
-    "cost", out=out, measured_in=measured_in, k=k_retrieved, **cost_tables.cost_facts(own_times, crossing, recalls),
+    "cost", out=out, measured_in=measured_in, k=k_retrieved,
+    **cost_tables.cost_facts(own_times, recalls, times, seed=seed),
 )  # fmt: skip
 
 # %% [markdown]

@@ -26,7 +26,9 @@ LOWEST = {
     **dict.fromkeys(("threads", "repeats", "resamples", "pairs", "index_seeds", "tuning_queries", "draws"), 1),
     **dict.fromkeys(("orders", "level_seeds", "build_threads", "task_seeds", "map_seeds", "pq_bits"), 1),
     **dict.fromkeys(("smallest", "part_points", "dimensions", "k_retrieved", "nprobes", "batches"), 1),
-    **dict.fromkeys(("random_sizes", "encoded_batches"), 1),
+    **dict.fromkeys(("random_sizes", "encoded_batches", "planned", "planned_queries"), 1),
+    **dict.fromkeys(("pool_queries",), 0),
+    **dict.fromkeys(("pilot_queries", "sample_queries", "resplits", "sizes", "probe_ef", "probe_k"), 1),
     **dict.fromkeys(("M", "Ms"), 2),
 }
 MAY_BE_EMPTY = ("also",)
