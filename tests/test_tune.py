@@ -62,6 +62,7 @@ def test_an_index_is_kept_and_read_again(tune, folder):
 def test_status_3_where_no_ef_is_certified(tune):
     answer = tune("--efs", "1,2")
     assert answer.exit_code == 3 and "No ef from 1 to 2 is certified" in answer.stdout
+    assert "Larger values can be tried with --efs." in answer.stdout
     assert json.loads(tune("--efs", "2,1", "--json").stdout)["ef"] is None
 
 

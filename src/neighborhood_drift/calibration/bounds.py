@@ -2,7 +2,8 @@
 
 All hold for losses of n queries drawn independently from one population. For n points drawn from a finite base without
 replacement, where the mean is that of the whole base, the betting bound is proven too (see `betting`); the other two
-are known for independent draws, and for draws without replacement they are only tested here, by simulation.
+are known for independent draws, and for draws without replacement they are only tested here, by simulation. Risk
+control needs no more than that sample and later query are exchangeable, which draws without replacement are.
 """
 
 from __future__ import annotations

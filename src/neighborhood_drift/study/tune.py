@@ -170,9 +170,11 @@ def _as_text(choice: Choice, searched: Index, alone: bool) -> str:
         }
     )
     shown["certified"] = np.where(table["certified"], "yes", "no")
+    more = choice.ef is None and choice.efs[-1] < searched.effort_range()[1]
     return "\n".join(
         [
             choice.sentence,
+            *(["Larger values can be tried with --efs."] if more else []),
             "",
             shown.to_string(index=False),
             "",
