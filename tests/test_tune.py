@@ -4,10 +4,12 @@ import json
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from neighborhood_drift import build_index
+from neighborhood_drift.figures import choosing
 from neighborhood_drift.study import cli
 
 
@@ -39,6 +41,21 @@ def test_it_answers_with_ef_bound_table_and_plot(tune, folder):
     assert first.startswith("ef = ") and "mean overlap of at least 0.99 at k = 10" in first and "95 %" in first
     assert "certified" in answer.stdout and "building FAISS, default over 800 vectors" in answer.stderr
     assert b"<svg" in (folder / "ef.svg").read_bytes()
+
+
+@pytest.mark.parametrize(("ideal", "goal"), [(1.0, 0.9), (1.0, 1.1), (0.0, 0.1)])
+def test_the_figure_shows_the_target_and_cuts_off_what_drifts_far(ideal, goal):
+    drift = np.array([9, 3, 0.5, 0]) * (goal - ideal)
+    table = pd.DataFrame({"ef": [1, 10, 20, 40], "estimate": ideal + drift, "passes": [False, False, True, True]})
+    table["bound"] = table["estimate"] + 0.1 * (goal - ideal)
+    for ef in (20, None):
+        axes = choosing.tune(table, quantity="drift", ideal=ideal, goal=goal, ef=ef).axes[0]
+        low, high = axes.get_ylim()
+        assert low < goal < high and low < ideal < high and not low < table["estimate"][0] < high
+        assert 1 < axes.get_xlim()[0] < 10
+        assert [line.get_label() for line in axes.lines if line.get_label().startswith("chosen")] == (
+            ["chosen, ef = 20"] if ef else []
+        )
 
 
 def test_json_holds_what_the_text_says(tune):
