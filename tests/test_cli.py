@@ -39,9 +39,12 @@ def call(*words):
 
 
 def test_help_names_every_command_and_option():
-    for words in ([], ["run"], ["render"], ["report"], ["status"], ["embed"]):
+    for words in ([], ["run"], ["render"], ["report"], ["status"], ["embed"], ["neighbors"]):
         assert call(*words, "--help").exit_code == 0
-    assert all(command in call("--help").output for command in ("run", "render", "report", "status", "embed"))
+    assert all(
+        command in call("--help").output for command in ("run", "render", "report", "status", "embed", "neighbors")
+    )
+    assert all("--scheduler" in call(command, "--help").output for command in ("embed", "neighbors"))
     assert all(option in call("report", "--help").output for option in ("-p", "--params", "--out", "--only", "--force"))
 
 
