@@ -132,7 +132,7 @@ def risks(table: pd.DataFrame, targets: dict) -> pd.DataFrame:
 
 
 def simpler(table: pd.DataFrame) -> pd.DataFrame:
-    """Lay out the rules of `choosing.rules`, with columns data and engine, for readers: one row a rule and search.
+    """Lay out the rules of `simple_rules.rules`, with columns data and engine, for readers: one row a rule and search.
 
     Returns
     -------

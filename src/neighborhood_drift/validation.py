@@ -234,7 +234,7 @@ def by_size(losses, efs, limit: float, *, sizes, bounds, times: int, confidence=
     Parameters
     ----------
     losses, efs, limit, times, confidence, seed
-        Of `resplits`; the coverage is that at the `hardest` limit, where there is one, the ratio that at ``limit`` itself.
+        Of `resplits`; the coverage is that at the `hardest` limit, where there is one, the ratio that at ``limit``.
     sizes : iterable of int
     bounds : iterable of str
 

@@ -93,7 +93,7 @@ def rules(table: pd.DataFrame, target: float) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        Rows of ``choosing.rules`` with columns data and engine.
+        Rows of ``simple_rules.rules`` with columns data and engine.
     target : float
         Mean overlap; the rows of others are left out.
     """

@@ -49,7 +49,7 @@ def page(table: pd.DataFrame, sizes: pd.DataFrame, rule, *, title: str, data: st
         cost, held = figure.add_subplot(lower[0]), figure.add_subplot(lower[1])
     for panel, engine in zip(panels, engines, strict=False):
         _efforts(panel, table[table["engine"] == engine])
-        panel.set_title(f"Which ef: {label(engine)}", fontsize=9)
+        panel.set_title(f"Which ef: {label(engine)}", fontsize=9, loc="left")
     panels[len(engines) - 1].set_visible(True)
     for panel in panels[len(engines) :]:
         panel.set_visible(False)
@@ -85,7 +85,7 @@ def _price(panel, rows: pd.DataFrame) -> None:
     if counted:
         panel.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{round(100 * share, 6):g}%"))
     name = "distances, of an exact search's" if counted else "microseconds a query"
-    panel.set_title(f"At which price:\n{name}", fontsize=9)
+    panel.set_title(f"At which price:\n{name}", fontsize=9, loc="left")
 
 
 def _coverage(panel, sizes: pd.DataFrame, level: float) -> None:
@@ -98,7 +98,7 @@ def _coverage(panel, sizes: pd.DataFrame, level: float) -> None:
     panel.set(xlabel="queries in the sample", xscale="log", ylim=(0, 1.05))
     _ticks(panel.xaxis, sorted(sizes["size"].unique()))
     style.percent(panel.yaxis)
-    panel.set_title("How safe:\nsamples whose ef kept the target", fontsize=9)
+    panel.set_title("How safe:\nsamples whose ef kept the target", fontsize=9, loc="left")
     for bound, name, height in (("betting", "with the bound", 0.8), ("sample-mean", "without it", 0.2)):
         panel.text(0.97, height, name, color=BOUNDS[bound][0], fontsize=8, ha="right", transform=panel.transAxes)
     panel.text(0.03, level - 0.02, "promised", fontsize=8, va="top", transform=panel.get_yaxis_transform())
