@@ -17,6 +17,7 @@ from ..datasets import is_data_folder
 from .project import PAPER_VECTORS, Project, read_notebook
 
 NEIGHBORHOODS = ("k", "ks", "ks_growing", "ks_shown", "seed_ks", "few_ks", "k_graph", "part_k")
+FOLLOWED = ("ks_growing", "few_ks")  # of these, one k of at least ef is needed
 # Parameters with a lowest value, which each item of a list has to reach as well.
 LOWEST = {
     **dict.fromkeys(("points", "queries", "seed", "timed_queries", "seed_queries", "effort_queries"), 0),
@@ -209,11 +210,12 @@ def refuse_long_lists(given: dict, points: int) -> None:
 def refuse_few_points(notebook: str, values: dict, points: int) -> None:
     """Raise InputError if a notebook that follows k from one ef upward has too few points for the first such k.
 
-    >>> refuse_few_points("04-drift", {"ks": [10, 50, 100], "ef": 50}, 40)
+    >>> refuse_few_points("04-drift", {"ks_growing": [10, 50, 100], "ef": 50}, 40)
     Traceback (most recent call last):
     neighborhood_drift.checks.InputError: There are 40 points; 04-drift asks for 50 neighbors, which takes at least 52.
     """
-    asked = min((k for k in values.get("ks", ()) if k >= values.get("ef", k + 1)), default=0)
+    followed = [k for name in FOLLOWED for k in values.get(name, ())]
+    asked = min((k for k in followed if k >= values["ef"]), default=0)
     if asked and points < asked + 2:
         raise InputError(
             f"There are {points} points; {notebook} asks for {asked} neighbors, which takes at least {asked + 2}."
