@@ -3,7 +3,7 @@
 from .calibration import calibration_sample, choose_ef, parse_target
 from .checks import InputError
 from .datasets import load_dataset, load_sample
-from .exact import distances_to, exact_neighbors
+from .exact import distances_to, exact_ids, exact_neighbors
 from .indexes import build_index, build_indexes, load_index
 from .intervals import summarize
 from .lid import lid, lid_harmonic_mean, lid_mean
@@ -22,6 +22,7 @@ __all__ = [
     "choose_ef",
     "distances_to",
     "drift",
+    "exact_ids",
     "exact_neighbors",
     "kth_distance",
     "lid",

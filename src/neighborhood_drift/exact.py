@@ -6,11 +6,9 @@ import numpy as np
 
 from . import kernels
 from .checks import METRICS, InputError, one_of, vectors, whole_number
+from .exact_search import Search
 from .neighbors import MISSING, Neighbors
 
-UNIT_ROUNDOFF = 2.0**-24  # of float32, round to nearest
-# One block of float32 products: 64 MiB at most, whatever n is.
-BLOCK_VALUES = 2**24
 # Beyond this many dimensions float64 rounding is no longer far below the float32 bound.
 MOST_DIMENSIONS = 2**20
 
@@ -33,7 +31,7 @@ def exact_neighbors(base, queries=None, *, k: int, metric: str = "l2", exclude=N
         The one base id, from 0 to n - 1, left out for each query; ``queries=base[rows], exclude=rows`` asks some points
         leave-one-out.
     block : int, optional
-        Queries handled at a time; the default keeps a block of products at 64 MiB. It does not change the result.
+        Points along a side of a tile of products, 1,000 by default. It does not change the result.
 
     Returns
     -------
@@ -49,16 +47,24 @@ def exact_neighbors(base, queries=None, *, k: int, metric: str = "l2", exclude=N
     Notes
     -----
     Points are shifted by their mean and scaled by a power of two (both leave the order), rounded to float32 points w,
-    and multiplied by BLAS. With u = 2^-24 and gamma = d u / (1 - d u), a float32 inner product is off by at most
-    gamma |w_i|.|w_j| <= gamma ‖w_i‖ ‖w_j‖ in whatever order it is summed, with or without fused multiply-add
-    (Higham 2002, Accuracy and Stability of Numerical Algorithms, eq. 3.5), and rounding the points moves a distance
-    by at most u (‖w_i‖ + ‖w_j‖) to first order. So the squared distance of two points is off from
-    ‖w_i‖^2 + ‖w_j‖^2 - 2 w_i.w_j by at most 2 gamma ‖w_i‖ ‖w_j‖ + 2 u (‖w_i‖ + ‖w_j‖)^2; the code takes 2.5 u in place
-    of 2 u to cover second order terms and all float64 rounding, and adds a floor for underflow. Every point whose
-    interval begins at or below the k-th smallest interval end is measured anew in float64, and so is every point that
-    the cosine distance may put at 0 (see `distances_to`): points of one direction differ by rounding alone, which the
-    intervals resolve where the mean has that direction too. Where the bound separates
-    nothing (all points equal, say) that is every point: slow, still exact.
+    and multiplied by BLAS. With u = 2^-24 and gamma_m = m u / (1 - m u), a float32 sum of products in which no product
+    passes through more than m roundings is off by at most gamma_m |w_i|.|w_j| <= gamma_m ‖w_i‖ ‖w_j‖, whatever the
+    order of the sum, with or without fused multiply-add (Higham 2002, Accuracy and Stability of Numerical Algorithms,
+    section 3.1 and eq. 3.5). A sum over c dimensions has m <= c; a sum over h chunks of c dimensions, added up one
+    after another, has m <= c + h - 1. Rounding the points moves a distance by at most u (‖w_i‖ + ‖w_j‖) to first
+    order. So the squared distance of two points is off from ‖w_i‖^2 + ‖w_j‖^2 - 2 w_i.w_j by at most
+    2 gamma_m ‖w_i‖ ‖w_j‖ + 2 u (‖w_i‖ + ‖w_j‖)^2; the code takes 2.5 u in place of 2 u to cover second order terms
+    and all float64 rounding, and adds a floor for underflow. Every point whose interval begins at or below the k-th
+    smallest interval end is a candidate, and measured in float64, and so is every point that the cosine distance may
+    put at 0 (see `distances_to`): points of one direction differ by rounding alone, which the intervals resolve where
+    the mean has that direction too. Where the bound separates nothing (all points equal, say) that is every point:
+    slow, still exact.
+
+    Products come by tiles. The k-th smallest interval end among the points seen so far is no smaller than that among
+    all, so a list of what begins at or below it loses no candidate; it is cleared when it is full, and a row whose list
+    cannot be cleared is asked again against all points. Leave-one-out takes two shortcuts. Tile (J, I) is tile (I, J)
+    turned, so half of the products do. And d(i, j) = d(j, i) to the last bit, since both sum the same squares in an
+    order that depends on d alone, so a pair that stands in both lists is measured once.
 
     Examples
     --------
@@ -67,55 +73,46 @@ def exact_neighbors(base, queries=None, *, k: int, metric: str = "l2", exclude=N
     >>> exact_neighbors([[0.0], [1.0], [3.0]], [[2.0]], k=3).distances
     array([[1., 1., 2.]])
     """
-    alone = queries is None
-    base, queries, base_scales, query_scales = _points(base, queries, metric)
-    n, d = base.shape
-    if d > MOST_DIMENSIONS:
-        raise InputError(f"base has {d} dimensions; exact search allows at most {MOST_DIMENSIONS}.")
-    left_out = _left_out(exclude, len(queries), n, alone)
-    k = whole_number(k, "k", 1, n if left_out is None else n - 1)
-    if left_out is None:
-        left_out = np.full(len(queries), MISSING)
-    if block is None:
-        block = max(1, BLOCK_VALUES // n)
-    block = min(whole_number(block, "block", 1), len(queries))
+    return Neighbors(*_search(base, queries, k, metric, exclude, block, chunks=False).neighbors())
 
-    centre = _mean(base, base_scales)
-    reach = 2.0 if metric == "cosine" else max(_reach(base, centre), _reach(queries, centre))
-    power = 0.5 ** np.frexp(reach)[1]  # exact scaling: all coordinates within [-1, 1], so no product overflows
-    near_base, base_norms = _shifted(base, base_scales, centre, power)
-    gamma = d * UNIT_ROUNDOFF / (1 - d * UNIT_ROUNDOFF)
-    share = 2.5 * UNIT_ROUNDOFF
-    floor = 16 * d * 2.0**-126
-    least = (kernels.rounding(d) * power) ** 2 if metric == "cosine" else 0.0
-    ids = np.empty((len(queries), k), np.int64)
-    distances = np.empty((len(queries), k))
-    products = np.empty((block, n), np.float32)
-    for start in range(0, len(queries), block):
-        rows = slice(start, min(start + block, len(queries)))
-        if alone:
-            near, norms = near_base[rows], base_norms[rows]
-        else:
-            near, norms = _shifted(queries[rows], query_scales[rows], centre, power)
-        part = np.matmul(near, near_base.T, out=products[: len(near)])
-        kernels.nearest(
-            part,
-            base_norms,
-            norms,
-            2 * gamma + 2 * share,
-            share,
-            floor,
-            least,
-            base,
-            base_scales,
-            queries[rows],
-            query_scales[rows],
-            left_out[rows],
-            metric == "cosine",
-            ids[rows],
-            distances[rows],
-        )
-    return Neighbors(ids, distances)
+
+def exact_ids(base, queries=None, *, k: int, metric: str = "l2", exclude=None, block: int | None = None) -> np.ndarray:
+    """Find the ids of the exact k nearest neighbors of each query in their order, measuring only where it is in doubt.
+
+    Parameters
+    ----------
+    base, queries, k, metric, exclude, block
+        As in `exact_neighbors`.
+
+    Returns
+    -------
+    (q, k) int64
+        ``exact_neighbors(...).ids``, to the last one.
+
+    Raises
+    ------
+    InputError
+        As `exact_neighbors` does.
+
+    Notes
+    -----
+    Sort the candidates by the beginnings of their intervals (see `exact_neighbors`), and part them where an interval
+    begins beyond the end of all before it. Two intervals that are apart have float64 distances that are apart. Each has
+    0.5 u (‖w_i‖ + ‖w_j‖)^2 to spare on either side, of which float64 rounding and second order terms take less than a
+    thirtieth, and the squared distance is at most (‖w_i‖ + ‖w_j‖)^2: so two computed squares differ by more than u / 4
+    of the larger one, and the roots of doubles that far apart are different doubles. Hence only within a run of
+    intervals that touch can float64 change the order or find a tie, and only there distances are measured; the runs
+    from the k-th place on are dropped. Squared distances that cosine takes for 0 are one run. Sums over chunks of the
+    dimensions keep the intervals, and with them the runs, short.
+
+    Examples
+    --------
+    >>> exact_ids([[0.0], [1.0], [3.0]], k=1)
+    array([[1],
+           [0],
+           [1]])
+    """
+    return _search(base, queries, k, metric, exclude, block, chunks=True).ids()
 
 
 def distances_to(base, queries, ids, *, metric: str = "l2") -> np.ndarray:
@@ -182,6 +179,22 @@ def _points(base, queries, metric):
     return base, queries, base_scales, scales(queries, metric)
 
 
+def _search(base, queries, k, metric, exclude, block, chunks):
+    alone = queries is None
+    base, queries, base_scales, query_scales = _points(base, queries, metric)
+    n, d = base.shape
+    if d > MOST_DIMENSIONS:
+        raise InputError(f"base has {d} dimensions; exact search allows at most {MOST_DIMENSIONS}.")
+    left_out = _left_out(exclude, len(queries), n, alone)
+    k = whole_number(k, "k", 1, n if left_out is None else n - 1)
+    if left_out is None:
+        left_out = np.full(len(queries), MISSING)
+    if block is not None:
+        block = whole_number(block, "block", 1)
+    others = None if alone else queries
+    return Search(base, others, base_scales, query_scales, left_out, k, metric == "cosine", block, chunks)
+
+
 def _left_out(exclude, queries: int, points: int, alone: bool):
     if alone:
         if exclude is not None:
@@ -195,29 +208,3 @@ def _left_out(exclude, queries: int, points: int, alone: bool):
     if queries and (exclude.min() < 0 or exclude.max() >= points):
         raise InputError(f"exclude holds ids outside the base; a base of {points} points has ids 0 to {points - 1}.")
     return exclude.astype(np.int64)
-
-
-def _chunks(points):
-    step = max(1, BLOCK_VALUES // (4 * points.shape[1]))
-    return (slice(start, start + step) for start in range(0, len(points), step))
-
-
-def _mean(points, factors):
-    total = np.zeros(points.shape[1])
-    for rows in _chunks(points):
-        total += factors[rows] @ points[rows]
-    return total / len(points)
-
-
-def _reach(points, centre):
-    """Largest absolute coordinate of the points around ``centre``."""
-    return max(np.abs(points.max(axis=0) - centre).max(), np.abs(points.min(axis=0) - centre).max())
-
-
-def _shifted(points, factors, centre, power):
-    """Float32 points around ``centre``, scaled by ``power``, and their float64 norms."""
-    near, norms = np.empty(points.shape, np.float32), np.empty(len(points))
-    for rows in _chunks(points):
-        near[rows] = (points[rows] * factors[rows, None] - centre) * power
-        norms[rows] = np.sqrt(np.einsum("ij,ij->i", near[rows], near[rows], dtype=np.float64))
-    return near, norms

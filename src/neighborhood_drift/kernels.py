@@ -1,4 +1,4 @@
-"""Compiled loops that NumPy has no fast form for: candidate selection, float64 distances of chosen pairs, id look-up.
+"""Compiled loops that NumPy has no fast form for: float64 distances of chosen pairs, id look-up, means, sorted lists.
 
 Every kernel is parallel over queries and sums in an order that depends on the dimension alone, so results do not
 hang on the number of threads, and equal vectors have equal distances.
@@ -56,84 +56,6 @@ def _distances(x, x_scale, points, scales, ids, count, cosine, distances):
             distances[c] = np.sqrt(distances[c])
         else:
             distances[c] = 0.5 * distances[c] if distances[c] > least else 0.0
-
-
-@njit(cache=True)
-def _guess(lows, k):
-    """A value that some more than k of ``lows`` stay below, from about 1,000 of them: a guess that is checked later."""
-    step = max(1, len(lows) // 1000)
-    sample = lows[::step].copy()
-    place = int(1.3 * k / step) + 10
-    return np.partition(sample, place)[place] if place < len(sample) else np.inf
-
-
-@njit(cache=True)
-def _collect(lows, limit, candidates):
-    """Write the positions of all ``lows`` up to ``limit`` into ``candidates``; return how many."""
-    count = 0
-    for j in range(len(lows)):  # always written, counted where it holds: no branch to mispredict
-        candidates[count] = j
-        count += lows[j] <= limit
-    return count
-
-
-@njit(cache=True)
-def _candidates(lows, highs, k, least, candidates):
-    """Collect the intervals that begin at or below ``least`` or the k-th smallest interval end; return how many."""
-    limit = _guess(lows, k)
-    count = _collect(lows, limit, candidates)
-    end = np.inf
-    if count >= k:
-        end = np.partition(highs[candidates[:count]], k - 1)[k - 1]
-    # Intervals that begin beyond the limit end beyond it, so an end within the limit is the k-th smallest of all.
-    if end > limit:
-        end = np.partition(highs, k - 1)[k - 1]
-    return _collect(lows, max(end, least), candidates)
-
-
-@njit(cache=True, parallel=True)
-def nearest(
-    products,
-    base_norms,
-    query_norms,
-    slope,
-    share,
-    floor,
-    least,
-    base,
-    base_scales,
-    queries,
-    query_scales,
-    left_out,
-    cosine,
-    ids,
-    distances,
-):
-    """Fill ``ids`` and ``distances`` (q, k) with the nearest base points in float64, equal distances by the lower id.
-
-    The float32 ``products`` (q, n) give an interval of each squared distance, ``a^2 + b^2 - 2 product``, more or less
-    ``slope a b + share (a^2 + b^2) + floor`` (a, b the norms). All points whose interval begins at or below the k-th
-    smallest interval end are candidates; no other point can be among the k. Squared distances up to ``least`` are one
-    distance, 0, so all of them are candidates too: the intervals, which may be narrower, must not choose among them.
-    """
-    n, k, rows = base.shape[0], ids.shape[1], products.shape[0]
-    for part in prange((rows + ROWS - 1) // ROWS):
-        candidates, values, lows, highs = np.empty(n + 4, np.int64), np.empty(n + 3), np.empty(n), np.empty(n)
-        for i in range(part * ROWS, min((part + 1) * ROWS, rows)):
-            norm, tilt = query_norms[i], slope * query_norms[i]
-            for j in range(n):
-                both = norm * norm + base_norms[j] * base_norms[j]
-                centre, error = both - 2.0 * products[i, j], tilt * base_norms[j] + share * both + floor
-                lows[j], highs[j] = centre - error, centre + error
-            if left_out[i] >= 0:
-                lows[left_out[i]] = highs[left_out[i]] = np.inf
-            count = _candidates(lows, highs, k, least, candidates)
-            _distances(queries[i], query_scales[i], base, base_scales, candidates, count, cosine, values)
-            # Candidates stand in ascending id order and the sort is stable: equal distances keep the lower id first.
-            order = np.argsort(values[:count], kind="mergesort")
-            for r in range(k):
-                ids[i, r] = candidates[order[r]]
-                distances[i, r] = values[order[r]]
 
 
 @njit(cache=True, parallel=True)
