@@ -156,13 +156,12 @@ def test_the_published_table_is_shown_as_it_is_beside_ours():
 
 
 def test_facts_exist_with_and_without_encoders(on_gallery):
-    recalls, _ = on_gallery
     own = made()
-    full = cost_tables.cost_facts(own, cost_tables.flips(own), recalls)
+    full = cost_tables.cost_facts(own, *on_gallery)
     assert full["extraction_resnet18_ms"] == "20.0" and full["extraction_resnet18_flip_sort"] == "19,000"
+    assert full["batch"] == "4" and float(full["batch_gain_flat"]) > 0
     assert full["extraction_clip_dominates_flat"] == "the encoder" and full["gallery"] == "made"
-    searches = own[own["part"] == "search"]
-    none = cost_tables.cost_facts(searches, cost_tables.flips(searches), recalls)
+    none = cost_tables.cost_facts(own[own["part"] == "search"], *on_gallery)
     assert set(none) == set(full)
     assert {none[name] for name in none if "extraction" in name} == {"not available"}
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from .checks import InputError
 from .facts import fixed, interval, number
-from .retrieval_cost import FLAT, FULL_SORT, IVF_ROOT, RANDOM, typical
+from .retrieval_cost import FLAT, FULL_SORT, IVF_256, IVF_ROOT, PARTIAL_SORT, RANDOM, typical
 from .summaries import ABSENT
 
 # Encoders of the published table: its word, ours, the name for readers and the word in the names of facts.
@@ -133,17 +133,26 @@ def compared(table: pd.DataFrame) -> pd.DataFrame:
     return shown.assign(n=[number(n) if n else "–" for n in table["n"]]).rename(columns={"n": "gallery here"})
 
 
-def cost_facts(times: pd.DataFrame, crossing: pd.DataFrame, recalls: pd.DataFrame) -> dict[str, str]:
+def cost_facts(times: pd.DataFrame, recalls: pd.DataFrame, on_gallery: pd.DataFrame, seed: int = 0) -> dict[str, str]:
     """Facts of costs. Those of the encoders have ``extraction`` in their names, so that a separate run can keep them.
+
+    Parameters
+    ----------
+    times : DataFrame
+        Of this run alone: `retrieval_cost.on_random`, and `extraction.measure` where encoders were timed.
+    recalls, on_gallery : DataFrame
+        Of `retrieval_cost.on_gallery`.
+    seed : int
 
     Returns
     -------
     dict
         extraction_<encoder>_ms, extraction_<encoder>_flip_<method> with intervals, extraction_<encoder>_dominates (the
         larger part at the largest gallery, by brute force), extraction_gallery; ivf_<cells>_recall1 (nprobe = 1),
-        ivf_<cells>_nprobe95, ivf_<cells>_recall95, ivf_<cells>_share95; gallery, gallery_n.
+        ivf_<cells>_nprobe95, ivf_<cells>_recall95, ivf_<cells>_share95; gallery, gallery_n; batch, and
+        batch_gain_<method> (how many times less a query takes in the largest batch than alone).
     """
-    found, values = single(times[times["batch"] == 1]), {}
+    found, values, crossing = single(times[times["batch"] == 1], seed), {}, flips(times, seed=seed)
     largest = found.loc[found["gallery"] == RANDOM, "n"].max()
     timed = (found["part"] == "extraction").any()
     values["extraction_gallery"] = number(int(largest)) if timed and np.isfinite(largest) else ABSENT
@@ -164,7 +173,7 @@ def cost_facts(times: pd.DataFrame, crossing: pd.DataFrame, recalls: pd.DataFram
             values[f"{word}_dominates_{short}"] = (
                 ABSENT if not known else ("the encoder" if row.n > row.largest else "the search")
             )
-    return values | ivf_facts(recalls)
+    return values | ivf_facts(recalls) | batch_facts(on_gallery)
 
 
 def ivf_facts(recalls: pd.DataFrame) -> dict[str, str]:
@@ -181,6 +190,17 @@ def ivf_facts(recalls: pd.DataFrame) -> dict[str, str]:
         values[f"{word}_share95"] = ABSENT if enough is None else f"{100 * enough.share:.0f} %"
         values[f"{word}_recall95"] = ABSENT if enough is None else fixed(enough.recall, 3)
     return values
+
+
+def batch_facts(on_gallery: pd.DataFrame) -> dict[str, str]:
+    """The largest batch, and how many times less a query takes in it than by itself, for each kind of search."""
+    largest, found = on_gallery["batch"].max(), single(on_gallery).set_index(["method", "batch"])["milliseconds"]
+    names = {"sort": FULL_SORT, "partial": PARTIAL_SORT, "flat": FLAT, "ivf_root": IVF_ROOT, "ivf_256": IVF_256}
+    alone = on_gallery["batch"].min()
+    gains = {
+        f"batch_gain_{word}": fixed(found[method, alone] / found[method, largest], 1) for word, method in names.items()
+    }
+    return {"batch": number(int(largest)), **gains}
 
 
 def _rounded(value: float) -> str:

@@ -13,14 +13,14 @@ from .summaries import ABSENT
 
 # What the paper cites, at hand or not; a run without one of them says "not available".
 CITED = ("cifar10-resnet18", "fashion-mnist-train")
-THIS_RUN = "this run"
 UNBOUNDED = "faiss-hnsw-unbounded"
 
 
 def together(own: pd.DataFrame, kept: pd.DataFrame) -> pd.DataFrame:
-    """The rows of this run and those of separate runs (`separate.published`), with the column run."""
-    own = own.assign(run=THIS_RUN)
-    return pd.concat([own, kept[[*COLUMNS, "run"]]], ignore_index=True) if len(kept) else own
+    """The rows of this run and those of separate runs (`separate.published`), which the name of the data then tells."""
+    if not len(kept):
+        return own
+    return pd.concat([own, kept.assign(data=kept["data"] + " (separate run)")[COLUMNS]], ignore_index=True)
 
 
 def _cell(row, decimals: int | None = None) -> str:
@@ -46,7 +46,7 @@ def laid_out(table: pd.DataFrame, study: str, k: int, target: float) -> pd.DataF
         The overlap whose effort is shown.
     """
     rows = []
-    columns = ["data", "metric", "dimension", "n"]
+    columns = ["data", *(["metric"] if study == "metric" else []), "dimension", "n"]
     means = over_draws(table[table["study"] == study])
     for where, one in means.groupby(columns):
         of_k = one[one["k"] == min(k, one["k"].max())]
