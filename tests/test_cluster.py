@@ -67,9 +67,8 @@ def same(one, two):
 @pytest.mark.parametrize("metric", ["l2", "cosine"])
 @pytest.mark.parametrize("kind", ["integers", "duplicates", "clusters", "normal"])
 def test_the_answer_is_that_of_exact_neighbors_to_the_last_bit(found, kind, metric):
-    """Blocks do not divide n; those of 13 points hold fewer than the k asked, and take two rounds of merging."""
-    base, block = points(kind), 13 if kind == "integers" else 70
-    assert same(found(base, k=20, metric=metric, block=block), exact_neighbors(base, k=20, metric=metric))
+    base = points(kind)
+    assert same(found(base, k=20, metric=metric, block=70), exact_neighbors(base, k=20, metric=metric))
 
 
 @given(st.integers(0, 10**6), st.integers(2, 40), st.integers(1, 41), st.integers(1, 41), st.data())
@@ -93,9 +92,10 @@ def test_blocks_and_merges_of_any_size_give_the_same(seed, n, base_block, query_
 
 @pytest.mark.parametrize("metric", ["l2", "cosine"])
 def test_queries_from_outside_and_some_left_out(found, metric, tmp_path):
+    """Blocks of 13 points hold fewer than the k asked, and take two rounds of merging."""
     base, rows = points("integers"), np.arange(220, 3, -7)
-    asked = found(base, base[rows], k=9, metric=metric, exclude=rows, block=50, folder=tmp_path / "rows")
-    assert same(asked, exact_neighbors(base, base[rows], k=9, metric=metric, exclude=rows))
+    asked = found(base, base[rows], k=20, metric=metric, exclude=rows, block=13, folder=tmp_path / "rows")
+    assert same(asked, exact_neighbors(base, base[rows], k=20, metric=metric, exclude=rows))
     asked = found(base, points("normal", 31), k=230, metric=metric, block=50, folder=tmp_path / "all")
     assert same(asked, exact_neighbors(base, points("normal", 31), k=230, metric=metric))
 
@@ -196,6 +196,8 @@ def test_what_is_complete_is_not_computed_again_and_another_run_is_refused(found
     stamp = (tmp_path / "made" / "ids.npy").stat().st_mtime_ns
     assert same(found(base, k=5), exact_neighbors(base, k=5))
     assert (tmp_path / "made" / "ids.npy").stat().st_mtime_ns == stamp
+    (tmp_path / "made" / "ids.npy").unlink()
+    assert same(found(base, k=5), exact_neighbors(base, k=5))
     with pytest.raises(InputError, match=r"holds neighbors begun otherwise .*k was 5, is now 6"):
         found(base, k=6)
     with pytest.raises(InputError, match="vectors was"):
@@ -254,6 +256,11 @@ def test_a_running_scheduler_is_used_by_its_address_and_left_running(client, tmp
         cluster.neighbors(base, k=8, scheduler=address)
 
 
+def test_no_workers_are_refused():
+    with pytest.raises(InputError, match="number of workers is 0"), cluster.connected(workers=0):
+        pass
+
+
 def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setattr(clients, "PATIENCE", 0.5)
     with (
@@ -278,6 +285,7 @@ def with_nan(base):
         ({"queries": np.ones((2, 3))}, "queries has 3 dimensions; the base has 6"),
         ({"k": 230}, "k is 230; it must be a whole number from 1 to 229"),
         ({"block": 0}, "block is 0"),
+        ({"block": 2.5}, "block is 2.5; it must be a whole number"),
         ({"metric": "l1"}, "metric is 'l1'; known are l2, cosine"),
         ({"metric": "cosine", "base": np.zeros((230, 6))}, "vectors of zeros"),
         ({"exclude": np.arange(3)}, "exclude needs queries"),

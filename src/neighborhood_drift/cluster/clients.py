@@ -51,13 +51,13 @@ def connected(scheduler: str | None = None, workers: int | None = None):
     Traceback (most recent call last):
     neighborhood_drift.checks.InputError: both a scheduler and a number of workers are given; a scheduler has its own.
     """
-    if scheduler and workers:
+    if scheduler and workers is not None:
         raise InputError("both a scheduler and a number of workers are given; a scheduler has its own workers.")
     if scheduler:
         with _theirs(scheduler) as client:
             yield client
         return
-    workers = whole_number(workers or CPU_COUNT, "number of workers", 1)
+    workers = whole_number(CPU_COUNT if workers is None else workers, "number of workers", 1)
     threads = dict.fromkeys(_THREADS, str(max(1, CPU_COUNT // workers)))
     with (
         dask.config.set({_SPAWN: {**dask.config.get(_SPAWN, {}), **threads}}),

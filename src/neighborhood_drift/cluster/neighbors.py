@@ -10,7 +10,6 @@ import tempfile
 import warnings
 from dataclasses import asdict
 from importlib.metadata import version
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -185,7 +184,7 @@ def find_neighbors(client, work: Work, *, progress: bool = True) -> Neighbors:
     for begun in (note, ended):
         if begun.is_file():
             refuse_other(json.loads(begun.read_text(encoding="utf-8"))["identity"], identity, folder, "neighbors")
-    if not ended.is_file():
+    if not all((folder / name).is_file() for name in (NOTE, IDS, DISTANCES)):
         write_text(note, json.dumps({"identity": identity}))
         _compute(client, work, progress)
         _gather(work, folder)
@@ -216,12 +215,12 @@ def graph(work: Work, i: int) -> list:
 
 def _compute(client, work: Work, progress: bool) -> None:
     """Keep a few tasks a thread in the scheduler, so that it holds as few however many blocks there are."""
-    waiting, going, open_tasks = iter(range(work.query_blocks)), as_completed(), 0
+    waiting, going, open_tasks = list(range(work.query_blocks))[::-1], as_completed(), 0
     pairs = work.asked * work.size
     with tqdm(total=pairs, desc="neighbors", unit="pair", unit_scale=True, disable=not progress) as bar:
         while True:
-            for i in islice(waiting, max(0, -(-(3 * threads_of(client) - open_tasks) // work.base_blocks))):
-                tasks = client.compute(graph(work, i))
+            while waiting and open_tasks < 3 * threads_of(client):
+                tasks = client.compute(graph(work, waiting.pop()))
                 going.update(tasks)
                 open_tasks += len(tasks)
             if not open_tasks:
