@@ -102,7 +102,7 @@ table = scale_facts.together(own, separate.published("scale", besides=measured_h
 # %% [markdown]
 # ## More points
 #
-# Look first at the upper left panel. A fixed effort visits about as many points whatever their number, so among more points it can miss more; whether it does, and how fast, is what the slope says. Full lines are the default, dotted ones the unbounded queue.
+# Look first at the upper left panel. A fixed effort keeps the same number of candidates whatever the number of points, so among more points it can miss more; whether it does, and how fast, is what the slope says. Full lines are the default, dotted ones the unbounded queue.
 # Then compare the upper right with the lower left: the effort that keeps the overlap, and the distances which that effort computes. Both axes are logarithmic there, so a straight line is a power of $n$. The lower right is the build.
 #
 # Data that are not at hand here are of a separate run, which their name then tells; its times belong to another moment or machine.
@@ -141,7 +141,7 @@ Table(scale_facts.predictions(table[table["k"] == k], tested), digits=0)
 # ## More dimensions, another metric
 #
 # Dimension is varied on the same points, by keeping only the first principal axes of the vectors: distances shrink a little, and what the last axes told is lost. Look at LID beside the other two panels: the number of coordinates is not the number of directions in which
-# the data extend, and it is the second that a search has to cope with. If effort follows LID and levels off with it, the length of the vectors costs time but no drift. Other encoders stand at their own dimension, as single points.
+# the data extend, and it is the second that a search has to cope with. If effort follows LID, the two lines have one shape; if it does not, neither the length of the vectors nor their LID says what effort they need. Other encoders stand at their own dimension, as single points.
 
 # %%
 #| label: fig-scale-dimension
@@ -304,7 +304,7 @@ facts.record(
 # %% [markdown]
 # ## Answer
 #
-# With more points a fixed effort finds a share of the true neighbors that the first figure shows, and the effort that keeps the share grows by the power in the table; what grows with it is distances, each of which costs in proportion to the dimension. The dimension itself matters through LID.
+# With more points a fixed effort finds a share of the true neighbors that the first figure shows, and the effort that keeps the share need not grow in step, or at all; what it costs is distances, each of which costs in proportion to the dimension. What dimension and LID do to it is in the third figure, and no substitute for measuring.
 # A line fitted on smaller sizes is a guess with an interval, and the test above says what such an interval was worth on these data: calibrate again at the size that is served, rather than extrapolate.
 #
 # Which part of a retrieval is the largest depends on the gallery. Below the crossing, a faster encoder is what helps; beyond it, an index, and the accuracy given up for its time has to be stated beside the time.

@@ -72,7 +72,7 @@ def size(table: pd.DataFrame, k: int, target: float) -> Figure:
     measures = ("overlap", f"effort {target:g}", f"distances {target:g}", "build_seconds")
     titles = ("overlap at the fixed effort", f"ef for an overlap of {target:g}", "distances at that ef", "build, s")
     for measure, panel, title in zip(measures, axes.flat, titles, strict=True):
-        for name, (color, marker) in _looks(means["data"].unique()).items():
+        for name, (color, marker) in _looks(table["data"].unique()).items():
             own = _rows(means, data=name, measure=measure)
             found = _rows(own, search=ENGINE)
             _drawn(panel, found["n"], found, color, marker, label=name)
@@ -103,7 +103,7 @@ def extrapolation(table: pd.DataFrame, k: int, target: float) -> Figure:
         axes, ("overlap", f"effort {target:g}"), ("overlap at the fixed effort", f"ef for an overlap of {target:g}"),
         strict=True,
     ):  # fmt: skip
-        for name, (color, marker) in _looks(rows["data"].unique()).items():
+        for name, (color, marker) in _looks(table["data"].unique()).items():
             own = _rows(rows, data=name, measure=measure)
             own = own[np.isfinite(own["value"])]
             sizes = sorted(own["n"].unique())
