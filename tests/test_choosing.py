@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from neighborhood_drift import InputError, build_index, choosing, overlap, simple_rules
+from neighborhood_drift import choosing_facts as cited
 from neighborhood_drift import choosing_tables as tables
 from neighborhood_drift.calibration import MeanOverlap, ShareBelow, calibration_sample
 from neighborhood_drift.choosing import Searched
@@ -154,7 +155,7 @@ def test_a_choice_is_checked_on_queries_that_had_no_part_in_it(chosen, searched)
 
 def test_no_ef_reads_none_in_tables_and_facts_and_what_was_not_asked_not_available(chosen):
     assert chosen.loc[chosen["target"] == 0.999, "ef"].isna().all()  # 85 queries cannot certify that
-    found = tables.choice_facts(chosen, ["faiss-hnsw"], [20, 50], [0.8, 0.999])
+    found = cited.choice_facts(chosen, ["faiss-hnsw"], [20, 50], [0.8, 0.999])
     assert found["ef_overlap100_k20_default"] == tables.NONE
     assert found["ef_overlap80_k50_default"] == ABSENT
     assert found["ef_overlap80_k20_default"].isdigit()
@@ -168,12 +169,12 @@ def test_the_cost_counts_exact_distances_and_those_of_every_search(index, base):
     cost = tables.calibration_cost(choice, 500)
     computed = choice.table["distance_computations"]
     assert cost["searches"] == pytest.approx(100 * (500 + computed.sum()) / computed[choice.position])
-    assert tables.chosen_facts(choice, 500)["chosen_ef"] == str(choice.ef)
+    assert cited.chosen_facts(choice, 500)["chosen_ef"] == str(choice.ef)
 
 
 def test_facts_of_a_choice_exist_where_there_is_none(index, base):
     few = choosing.choose(index, MeanOverlap(0.99), 5, calibration_sample(base, 5, size=20))
-    found = tables.chosen_facts(few, 500)
+    found = cited.chosen_facts(few, 500)
     assert found["chosen_ef"] == tables.NONE
     assert found["chosen_cost_searches"] == ABSENT
     assert "No ef" in tables.rule_in_words(few, 500, "mine")[-1]
@@ -191,9 +192,9 @@ def test_figures_and_tables_take_cases_with_and_without_a_choice(searched, chose
     assert len(tables.held(table)) == len(table)
     assert len(tables.sizes(sizes)) == len(sizes) == 6
     assert tables.simpler(ruled)["met"].tolist() == [f"{int(meets)} of 1" for meets in ruled["meets"]]
-    assert tables.guarantee_facts(table, 0.95)["level"] == "95 %"
-    assert "sample_mean_coverage" in tables.size_facts(sizes)
-    assert set(tables.rule_facts(ruled, [1.0])) >= {"alpha1_met", "law_met", "alpha_needed"}
+    assert cited.guarantee_facts(table, 0.95)["level"] == "95 %"
+    assert "sample_mean_coverage" in cited.size_facts(sizes)
+    assert set(cited.rule_facts(ruled, [1.0])) >= {"alpha1_met", "law_met", "alpha_needed"}
     for figure in (draw.coverage(table, 0.95), draw.by_size(sizes, 0.95), draw.rules(ruled, 0.9)):
         figure.draw_without_rendering()
     page = draw_summary.page(chosen, sizes, ["A rule."], title="Which ef?", data="mine", level=0.95)

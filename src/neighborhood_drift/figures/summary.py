@@ -15,7 +15,7 @@ from .guarantee import BOUNDS
 
 SIZE = (6.4, 9.0)  # inches, upright
 TARGETS = ((style.SKY, "o"), (style.BLUE, "s"), (style.VERMILION, "^"), (style.PURPLE, "D"))
-LINE = 116  # characters of a line of text across the page
+LINE = 110  # characters of a line of text across the page
 POWERS = [step * 10.0**power for power in range(-2, 6) for step in (1, 2, 5)]
 
 
@@ -57,7 +57,7 @@ def page(table: pd.DataFrame, sizes: pd.DataFrame, rule, *, title: str, data: st
     _price(cost, table[table["engine"] == engines[0]])
     _coverage(held, sizes, level)
     figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="center", bbox_to_anchor=(0.53, 0.615), ncols=4, fontsize=7.5
+        *panels[0].get_legend_handles_labels(), loc="center", bbox_to_anchor=(0.53, 0.61), ncols=4, fontsize=7.5
     )
     _text(figure, rule)
     return figure
