@@ -84,6 +84,8 @@ sample = load_sample(vectors, points=points, queries=asked, seed=seed, metric=me
 others = load_others(also, data_dir=data_dir, points=points, queries=asked, seed=seed, metric=metric, besides=sample)
 ks = [k for k in ks if k < len(sample.base) - 1] or [len(sample.base) - 2]
 k, target = max(ks), max(targets)
+found = load_sample(gallery or vectors, points=0 if gallery else points, queries=asked, seed=seed)
+widths = extraction.widths(encoders)
 sizes = {one.name: scale.halved(len(one.base), smallest) for one in (sample, *others)}
 print(f"{sample.name}: {len(sample.base):,} points in {sample.base.shape[1]:,} dimensions, k up to {k}")
 print(f"not at hand: {', '.join(absent(also, data_dir)) or 'none'}")
@@ -173,11 +175,9 @@ Table(scale_facts.laid_out(own, "metric", k, target))
 # Encoders are timed with random weights where none are at hand: the arithmetic, and so the time, is the same. Where this run times no encoders (the paper's environment has no torch), all times of the comparison come from a separate run, never mixed with this one.
 
 # %%
-found = load_sample(gallery or vectors, points=0 if gallery else points, queries=asked, seed=seed)
 recalls, times = retrieval_cost.on_gallery(
     found, nprobes, k=k_retrieved, asked=len(found.rows), repeats=repeats, batches=batches, seed=seed, cache=cache
 )
-widths = sorted({extraction.ENCODERS[encoder].dimension for encoder in encoders})
 timed = [retrieval_cost.on_random(random_sizes, widths, k=k_retrieved, repeats=repeats, cells=random_cells, seed=seed)]
 timed += [
     extraction.measure(
@@ -298,6 +298,7 @@ facts.record(
 # %% tags=["nbval-ignore-output"]
 facts.record(
     "cost", out=out, measured_in=measured_in, k=k_retrieved,
+    **cost_tables.published_facts(earlier.published("retrieval")),
     **cost_tables.cost_facts(own_times, recalls, times, seed=seed),
 )  # fmt: skip
 

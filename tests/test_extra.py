@@ -10,7 +10,9 @@ import yaml
 
 from neighborhood_drift import separate
 from neighborhood_drift.checks import InputError
+from neighborhood_drift.cost_tables import encoder_facts, flips
 from neighborhood_drift.files import write_text
+from neighborhood_drift.scale_facts import scale_facts
 from neighborhood_drift.study.extra import EXTRA, SETTING, holds, keep_extra, read_extra, with_extra
 from neighborhood_drift.study.freshness import data_checksums
 from neighborhood_drift.study.parameters import ParameterSet
@@ -262,3 +264,15 @@ def test_a_changed_table_makes_notebooks_run_again(project):
     after = data_checksums(project, None)
     write_text(project.root / EXTRA / "far.sizes.csv", "n\n2\n")
     assert before != after != data_checksums(project, None)
+
+
+def test_committed_facts_are_those_of_the_tables_beside_them():
+    found = read_extra(Project(ROOT, ROOT / "report"))
+    times = separate.published("cost").query("source == 'extraction'")
+    kept = found["extraction"]["facts"]["cost"]
+    again = {word: fact for word, fact in encoder_facts(times, flips(times)).items() if word in kept}
+    assert again == kept
+    table = separate.published("scale").query("source == 'fashion-mnist-train'")
+    kept = found["fashion-mnist-train"]["facts"]["scale"]
+    again = scale_facts(table, "none", 100, 0.95)
+    assert {word: again[word] for word in kept} == kept

@@ -99,6 +99,8 @@ def test_the_unbounded_queue_finds_no_less_for_no_fewer_distances(measured):
 def test_what_cannot_be_measured_is_left_out_or_refused():
     with pytest.raises(InputError, match="ks is empty"):
         scale.measure([], [], 20, [0.9])
+    with pytest.raises(InputError, match=r"targets hold 1.5"):
+        scale.measure([], [5], 20, [0.9, 1.5])
     few = scale.measure(scale.by_size(SAMPLE, [10], 1, 5), [5, 9, 50], 20, [0.9], progress=False, M=4)
     assert set(few["k"]) == {5}
     assert scale.measure(scale.by_size(SAMPLE, [4], 1, 2), [5], 20, [0.9], progress=False).empty

@@ -67,7 +67,7 @@ def flips(times: pd.DataFrame, *, resamples: int = 1000, seed: int = 0) -> pd.Da
     >>> search = {"part": "search", "method": "a", "gallery": "random", "n": [10, 20], "dimension": 4, "batch": 1}
     >>> image = {"part": ["extraction"], "method": "e", "gallery": "", "n": 0, "dimension": 4, "batch": 1}
     >>> times = [pd.DataFrame({**search, "seconds": [0.1, 0.2]}), pd.DataFrame({**image, "seconds": [0.4]})]
-    >>> flips(pd.concat(times))[["encoder", "method", "n", "measured"]].values.tolist()
+    >>> flips(pd.concat(times)).round(3)[["encoder", "method", "n", "measured"]].values.tolist()
     [['e', 'a', 40.0, False]]
     """
     one = times[times["batch"] == 1]
@@ -152,7 +152,12 @@ def cost_facts(times: pd.DataFrame, recalls: pd.DataFrame, on_gallery: pd.DataFr
         ivf_<cells>_nprobe95, ivf_<cells>_recall95, ivf_<cells>_share95; gallery, gallery_n; batch, and
         batch_gain_<method> (how many times less a query takes in the largest batch than alone).
     """
-    found, values, crossing = single(times[times["batch"] == 1], seed), {}, flips(times, seed=seed)
+    return encoder_facts(times, flips(times, seed=seed), seed) | ivf_facts(recalls) | batch_facts(on_gallery)
+
+
+def encoder_facts(times: pd.DataFrame, crossing: pd.DataFrame, seed: int = 0) -> dict[str, str]:
+    """The facts of `cost_facts` that are about encoders; "not available" where none was timed."""
+    found, values = single(times[times["batch"] == 1], seed), {}
     largest = found.loc[found["gallery"] == RANDOM, "n"].max()
     timed = (found["part"] == "extraction").any()
     values["extraction_gallery"] = number(int(largest)) if timed and np.isfinite(largest) else ABSENT
@@ -173,7 +178,20 @@ def cost_facts(times: pd.DataFrame, recalls: pd.DataFrame, on_gallery: pd.DataFr
             values[f"{word}_dominates_{short}"] = (
                 ABSENT if not known else ("the encoder" if row.n > row.largest else "the search")
             )
-    return values | ivf_facts(recalls) | batch_facts(on_gallery)
+    return values
+
+
+def published_facts(published: pd.DataFrame) -> dict[str, str]:
+    """What the published table itself says of its claim: for which encoders its brute force takes the longer time.
+
+    >>> rows = {"method": ["feature_extraction_s", "brute_search_s"], "resnet18": [2, 1], "mobilenet": [1, 2]}
+    >>> published_facts(pd.DataFrame({**rows, "clip_vit_b32": [2, 1]}))
+    {'published_search_larger': 'MobileNetV2'}
+    """
+    told = published.set_index("method")
+    larger = told.loc[ROWS[FULL_SORT]] > told.loc[ROWS["feature extraction"]]
+    names = [name for column, (_, name) in ENCODERS.items() if larger[column]]
+    return {"published_search_larger": " and ".join(names) or "none of the encoders"}
 
 
 def ivf_facts(recalls: pd.DataFrame) -> dict[str, str]:
@@ -204,5 +222,5 @@ def batch_facts(on_gallery: pd.DataFrame) -> dict[str, str]:
 
 
 def _rounded(value: float) -> str:
-    """A number of points to two significant digits."""
-    return number(int(float(f"{value:.2g}"))) if np.isfinite(value) else ABSENT
+    """A number of points to three significant digits."""
+    return number(int(float(f"{value:.3g}"))) if np.isfinite(value) else ABSENT

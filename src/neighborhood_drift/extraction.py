@@ -8,12 +8,21 @@ from time import process_time
 import numpy as np
 import pandas as pd
 
-from .checks import InputError
+from .checks import InputError, one_of
 from .encoders import ENCODERS, load_encoder, random_encoder
 from .retrieval_cost import COLUMNS, WARM
 
 EDGE = 64  # pixels: the size of Tiny-ImageNet's images
 RANDOM_WEIGHTS = "random weights"
+
+
+def widths(encoders) -> list[int]:
+    """The lengths of the vectors of some encoders, each once, ascending.
+
+    >>> widths(["resnet18", "mobilenet_v2", "clip"])
+    [512, 1280]
+    """
+    return sorted({ENCODERS[one_of(name, ENCODERS, "encoder")].dimension for name in encoders})
 
 
 def load(encoder: str, weights_dir: str = "", *, seed: int = 0):

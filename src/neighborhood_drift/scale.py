@@ -169,7 +169,7 @@ def measure(cases, ks, ef: int, targets, *, seed=0, threads=1, cache=None, progr
     Raises
     ------
     InputError
-        If there are no k.
+        If there are no k, or a target is not a share.
 
     Examples
     --------
@@ -179,6 +179,8 @@ def measure(cases, ks, ef: int, targets, *, seed=0, threads=1, cache=None, progr
     ks, targets = sorted(set(ks)), sorted(set(targets))
     if not ks:
         raise InputError("ks is empty; at least one k is needed.")
+    if wrong := [target for target in targets if not 0 < target <= 1]:
+        raise InputError(f"targets hold {wrong[0]}; an overlap to reach lies above 0 and is at most 1.")
     rows = []
     cases = list(cases)
     for case in tqdm(cases, desc="graphs", disable=None if progress else True):
