@@ -31,13 +31,12 @@ def plan(table: pd.DataFrame) -> Figure:
         style.band(axes, rows["points"], rows["low"] / HOUR, rows["high"] / HOUR, color)
         ends.append((rows["points"], hours, name, color))
     axes.set(xscale="log", yscale="log", xlabel="points", ylabel="process-hours")
-    axes.set_xlim(table["points"].min() / 1.5, table["points"].max() * 8)
+    left = table["points"].min() / 40  # room for the labels of the dotted lines
+    axes.set_xlim(left, table["points"].max() * 8)
     for processes in PROCESSES:
         axes.axhline(processes * DAY / HOUR, color=style.GREY, linewidth=0.8, linestyle=":")
         text = f"a day of {processes:,} processes"
-        axes.annotate(
-            text, (table["points"].min(), processes * DAY / HOUR), xytext=(0, 3), textcoords="offset points",
-            color=style.GREY, fontsize=8,
-        )  # fmt: skip
+        place = {"xy": (left, processes * DAY / HOUR), "xytext": (4, 3), "textcoords": "offset points"}
+        axes.annotate(text, **place, color=style.GREY, fontsize=8)
     style.label_ends(axes, ends)
     return figure
