@@ -15,7 +15,7 @@ from test_render import FIGURE, REFERENCES, SVG, TABLE, VALUES, cell, plain, sto
 from neighborhood_drift.checks import InputError
 from neighborhood_drift.files import write_text
 from neighborhood_drift.study import direct, render
-from neighborhood_drift.study.parameters import ParameterSet, default_out, read_set
+from neighborhood_drift.study.parameters import ParameterSet, default_out, defaults, read_set
 from neighborhood_drift.study.project import PAPER_VECTORS, Project, StudyError, find_root
 from neighborhood_drift.study.run import run
 from neighborhood_drift.study.sources import CONDITION, Paper
@@ -23,6 +23,10 @@ from neighborhood_drift.study.summary import NOTEBOOK, write_summary
 
 ROOT = find_root(Path(__file__).parent)
 FEWEST = 52  # points that every notebook takes: its first k of at least efSearch is 50
+
+# As little work as the notebooks do: what is tested is that the paper finds all it shows.
+SMALLEST = {"also": [], "resamples": 20, "draws": 2, "orders": 2, "level_seeds": 2, "index_seeds": 2, "map_seeds": 2}
+SMALLEST |= {"engines": ["faiss-hnsw", "faiss-ivf", "hnswlib"], "resplits": 20, "repeats": 2}
 
 OWN = """\
 ---
@@ -169,7 +173,7 @@ def test_the_summary_figure_is_also_a_file_of_its_own(project):
     svg, pdf = write_summary(project)
     assert svg.read_text() == SVG[0]
     (page,) = PdfReader(pdf).pages
-    assert page.mediabox.width > 60
+    assert [round(float(side)) for side in page.mediabox[2:]] == [595, 842], "A4, to be printed"
 
 
 def labels() -> set[str]:
@@ -220,3 +224,22 @@ def test_too_few_points_are_named_before_any_work(tmp_path):
     with pytest.raises(InputError, match=f"There are {FEWEST - 1} points; .* takes at least {FEWEST}"):
         run(project, few, say=lambda line: None)
     assert not project.parameters.exists()
+
+
+def test_a_few_points_without_labels_or_images_get_a_whole_paper(tmp_path):
+    rng = np.random.default_rng(1)
+    centers = rng.normal(size=(3, 6))
+    np.save(tmp_path / "mine.npy", (centers[np.arange(FEWEST) % 3] + rng.normal(size=(FEWEST, 6))).astype("float32"))
+    project = Project(ROOT, tmp_path / "out")
+    chosen = read_set(ROOT / "report" / "params" / "quick.yml", ROOT)
+    given = {"vectors": str(tmp_path / "mine.npy"), "metric": "cosine"}
+    known = set().union(*(defaults(source) for source in project.notebooks().values()))
+    given |= {name: value for name, value in SMALLEST.items() if name in known}
+    run(project, ParameterSet(chosen.shared, chosen.notebooks, given=given), say=lambda line: None)
+    html, pdf = direct.render(project)
+    page = plain(html.read_text())
+    assert "Neighborhood drift in mine" in page and "by the cosine distance" in page
+    assert f"{FEWEST} vectors of 6 coordinates" in page
+    assert "came without any" in page and "Queries from outside" not in page
+    assert not re.search(r'id="fig-(images|neighbors)"', html.read_text())
+    assert len(PdfReader(pdf).pages) > 8

@@ -11,7 +11,7 @@ from .project import Project
 from .sources import build_time, labelled_cell, pictures
 
 NOTEBOOK, LABEL = "09-choosing-effort", "fig-summary"
-MARGIN = "1cm"
+PAGE = '#set page("a4", margin: 1.5cm)'
 
 
 def write_summary(project: Project) -> list[Path]:
@@ -29,11 +29,12 @@ def write_summary(project: Project) -> list[Path]:
     import typst
 
     output = project.out / "_output"
-    image = f'#image("summary.svg", alt: {json.dumps(str(options.get("fig-alt", "")))})'
+    alt = json.dumps(str(options.get("fig-alt", "")))
+    image = f'#image("summary.svg", width: 100%, height: 100%, fit: "contain", alt: {alt})'
     with TemporaryDirectory(prefix="summary-") as folder:
         build = Path(folder)
         (build / "summary.svg").write_bytes(drawn)
-        write_text(build / "summary.typ", f"#set page(width: auto, height: auto, margin: {MARGIN})\n{image}\n")
+        write_text(build / "summary.typ", f"{PAGE}\n{image}\n")
         page = typst.compile(
             build / "summary.typ", root=build, ignore_system_fonts=True, timestamp=int(build_time().timestamp())
         )
