@@ -58,7 +58,7 @@ data_dir = ""  # folder that holds data sets that are not bundled
 #
 # One draw of points is asked, leave-one-out, in random order; their exact neighbors are known. They are cut in two parts. A *pilot* of few queries decides where the list of ef that is tried begins and ends. The *pool* is everything else:
 # samples are drawn from it, and its mean is the truth that a choice is held against. So no query has a part in choosing the list and in testing on it. The list holds four values of ef for each doubling,
-# up to where the pilot's lists are all but exact.
+# up to where the pilot's lists are all but exact, and one of twice that.
 #
 # "ef" stands for whatever an engine calls its effort. FAISS's default keeps its effort at efSearch whatever $k$ is; the same graph with an unbounded queue, and hnswlib, search with
 # $\max(\text{ef}, k)$, so that there is a lowest effort, a little above $k$; in an inverted file it is the number of cells opened.

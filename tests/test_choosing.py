@@ -53,7 +53,7 @@ def test_the_pilot_has_no_query_in_common_with_the_pool(parts):
     assert len(pilot.rows) + len(pool.rows) == 200
 
 
-def test_a_grid_ascends_to_where_the_pilot_is_all_but_exact_and_no_further(index, parts):
+def test_a_grid_ascends_to_where_the_pilot_is_all_but_exact_and_ends_at_twice_that(index, parts):
     pilot, k = parts[0], 10
     grid = choosing.effort_grid(index, k, pilot)
     reached = [
@@ -61,8 +61,8 @@ def test_a_grid_ascends_to_where_the_pilot_is_all_but_exact_and_no_further(index
         for ef in grid
     ]
     assert grid == sorted(set(grid))
-    assert max(reached[:-1]) < 0.999
-    assert reached[-1] >= 0.999 or grid[-1] == index.effort_range()[1]
+    assert max(reached[:-2]) < 0.999 <= reached[-2]
+    assert grid[-1] == min(2 * grid[-2], index.effort_range()[1])
     assert {k, 2 * k} <= set(grid)
 
 

@@ -70,8 +70,8 @@ def effort_grid(
     steps : int, default 4
         Efforts for each doubling.
     low, high : float
-        The grid begins at the last effort with a mean overlap below ``low``, if any, and ends at the first with at
-        least ``high``, or where a higher effort changes nothing.
+        The grid begins at the last effort with a mean overlap below ``low``, if any, and ends with twice the first that
+        has at least ``high``, as a few queries may miss what more of them lose; or where a higher one changes nothing.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def effort_grid(
         reached = overlap(truth, index.search(pilot.queries, k, ef=ef, exclude_self=exclude)).mean()
         grid = [ef] if reached < low else [*grid, ef]
         if reached >= high:
-            break
+            return sorted({*grid, min(2 * ef, highest)})
     return grid
 
 

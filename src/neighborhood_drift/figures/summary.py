@@ -42,7 +42,7 @@ def page(table: pd.DataFrame, sizes: pd.DataFrame, rule, *, title: str, data: st
     figure.text(0.03, 0.975, title, fontsize=13, fontweight="bold", va="top")
     figure.text(0.03, 0.948, textwrap.fill(data, LINE), fontsize=8, va="top", linespacing=1.35)
     with plt.style.context(style.STYLE):
-        upper = figure.add_gridspec(1, 2, left=0.1, right=0.97, top=0.885, bottom=0.665, wspace=0.28)
+        upper = figure.add_gridspec(1, 2, left=0.1, right=0.97, top=0.885, bottom=0.675, wspace=0.28)
         lower = figure.add_gridspec(1, 2, left=0.1, right=0.97, top=0.555, bottom=0.37, wspace=0.28)
         first = figure.add_subplot(upper[0])
         panels = [first, figure.add_subplot(upper[1], sharey=first)]
@@ -57,7 +57,7 @@ def page(table: pd.DataFrame, sizes: pd.DataFrame, rule, *, title: str, data: st
     _price(cost, table[table["engine"] == engines[0]])
     _coverage(held, sizes, level)
     figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="center", bbox_to_anchor=(0.53, 0.61), ncols=4, fontsize=7.5
+        *panels[0].get_legend_handles_labels(), loc="center", bbox_to_anchor=(0.53, 0.612), ncols=4, fontsize=7.5
     )
     _text(figure, rule)
     return figure
@@ -69,7 +69,8 @@ def _efforts(panel, rows: pd.DataFrame) -> None:
         panel.plot(own["k"], own["ef"], color=color, marker=marker, linestyle="", label=f"overlap {target:g}")
     ks = sorted(rows["k"].unique())
     panel.plot(ks, ks, color=style.GREY, linewidth=1, linestyle=":", label="ef = k")
-    panel.set(xlabel="k", xscale="log", yscale="log")
+    panel.set(xscale="log", yscale="log")
+    panel.set_xlabel("k", labelpad=0)
     _ticks(panel.xaxis, ks)
     _ticks(panel.yaxis, POWERS)
 
