@@ -231,7 +231,7 @@ Table(tables.held(guarantee))
 #
 # The same test by the size of the sample and by the bound: three bounds, and the sample's mean taken at its word. With the mean alone a choice at the hardest limit is right about as often as a coin falls on one side, and a larger sample does not help: it makes the error smaller, not rarer.
 # That is the left panel. Look right for the price of being sure: with more queries a bound comes closer to the mean, and the ef chosen to the least one. A bound that asks for more queries than there are certifies nothing, and has no point.
-
+#
 # Three bounds are compared. Betting is the default for a mean. Clopper and Pearson's is exact for coins, so each query is made one: one of its true neighbors is drawn, and counts as lost or found; that keeps the mean and throws away what more is known of the query [@clopper1934]. The empirical Bernstein bound is a formula in the mean and the variance [@maurer2009].
 
 # %%
