@@ -120,9 +120,9 @@ def risks(table: pd.DataFrame, targets: dict) -> pd.DataFrame:
     for row in table.itertuples():
         target = targets[row.target][1]
         value, low, high = (float(target.value(loss)) for loss in (row.loss, row.loss_low, row.loss_high))
-        goal = facts.number(float(target.value(row.limit)), 4)
+        goal = facts.fixed(float(target.value(row.limit)), 4)
         about = {"search": label(row.engine), "k": row.k, "quantity": target.quantity, "limit": goal}
-        mean = f"{facts.number(value, 4)} ({facts.number(low, 4)} to {facts.number(high, 4)})"
+        mean = f"{facts.fixed(value, 4)} ({facts.interval(low, high, 4)})"
         about |= {"kind": row.limit_kind, "mean over samples": mean, "none chosen": facts.percent(row.none)}
         rows.append(about | {"ef over the least": _ratio(row.ratio, row.ratio_low, row.ratio_high)})
     return pd.DataFrame(rows)
