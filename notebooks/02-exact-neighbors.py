@@ -44,7 +44,7 @@ ks = [10, 25, 50, 100, 250]  # neighborhood sizes at which float32 is compared w
 # %%
 import faiss
 
-from neighborhood_drift import exact_cost, exact_neighbors, facts, load_sample
+from neighborhood_drift import exact_cost, exact_neighbors, exact_shortcuts, facts, load_sample
 from neighborhood_drift.figures import exact as draw
 from neighborhood_drift.figures.style import use_style
 from neighborhood_drift.tables import Table
@@ -68,8 +68,8 @@ print(f"{sample.name}: {n:,} points in {d:,} dimensions, {len(rows):,} of them a
 #    needs $n\,d$ numbers at a time and reads all vectors again for every point.
 # 2. **The n x n matrix** holds all squared distances at once, from the expansion in float32. One product of two matrices, then one selection for each row.
 #    It is the shortest program, and the one that stops working first: its memory grows with $n^2$.
-# 3. **The blocked product** is the route of this study. It computes the same product a block of rows at a time, keeps for each row those points that
-#    float32 *cannot rule out*, and measures these again in float64. The block has a fixed size, so memory grows with $n$ only.
+# 3. **The blocked product** is the route of this study. It computes the same product a tile at a time, keeps for each row those points that
+#    float32 *cannot rule out*, and measures these again in float64. Tiles have a fixed size, and so have the lists of points kept at a time, so memory grows with $n$ only.
 # 4. **A library**: the flat index of FAISS [@douze2024], which blocks as well, in float32, and does not measure again.
 #
 # The third route rests on a bound. An inner product of $d$ terms in float32, summed in whatever order, is off by at most
@@ -114,6 +114,29 @@ memory_gib = facts.fixed(exact_cost.machine_memory() / exact_cost.MIB / 1024, 1)
 print(f"an n x n float32 matrix fills this machine's memory of {memory_gib} GiB at n = {limit:,}")
 print(f"blocked product, all {n:,} points: {full['seconds']:.2f} s and {full['mib']:,.0f} MiB")
 print(f"{full['ratio']:.1f} times the time of the bare float32 product of the vectors with themselves")
+
+# %% [markdown]
+# ## Two shortcuts
+#
+# When each point asks for its own neighbors, two things are known twice. A product of points $i$ and $j$ is also one of $j$ and $i$, so half of
+# the products do: a tile of them serves its rows, and turned, its columns. And the float64 distance from $i$ to $j$ is the one
+# from $j$ to $i$ to the last bit, because both sum the same squares in the same order; where each is in the list of the other, it is measured once.
+#
+# A third thing need not be known. Whoever asks for ids alone needs no distance where the *order* is proven without it. Sort the candidates by
+# their intervals: two intervals that do not touch have an order that no later arithmetic can change, and only within a run of
+# intervals that do touch float64 has to decide. How many do touch hangs on their length. The bound grows with the number of terms in a sum, so the sum
+# is taken in chunks of the dimensions that are added up afterwards: a product of two coordinates passes through as many roundings as a chunk is long and
+# the chunks are many, not through one for each dimension. Nothing of this changes a result; tests compare ids and distances to the last bit.
+#
+# The table counts what remains. *Products* are float32 inner products, as a share of all pairs of points; *distances* are float64 distances measured, for
+# each place of the lists. On few points tiles are few, and the share of products stays above one half. Times are set against the product
+# of two arrays. NumPy computes one half of the product of an array with itself, as the shortcut does, so its row says what is left to save.
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl-exact-shortcuts
+#| tbl-cap: "What shortcuts leave of exact leave-one-out search: float32 products as a share of all pairs, float64 distances measured for each place of the lists, wall time of the fastest run, and its ratio to the bare product of two arrays. The first two rows are bare products, without any neighbors."
+saved = exact_shortcuts.shortcuts(base, k=k, metric=metric, repeats=repeats)
+Table(saved, digits={"products": 2, "distances": 2, "seconds": 3, "ratio": 2})
 
 # %% [markdown]
 # ## What float32 does to the order
@@ -169,7 +192,7 @@ print(f"k = {largest['k']:.0f}: float32 changes the order of {order} of the list
 print(f"{tied['across'].max():,} of {len(rows):,} lists hang on the rule for ties")
 
 # %% tags=["nbval-ignore-output"]
-blocked = fits.set_index("route").loc["blocked product"]
+blocked, short = fits.set_index("route").loc["blocked product"], saved.set_index("route")
 facts.record(
     "exact",
     out=out,
@@ -179,6 +202,14 @@ facts.record(
     blocked_seconds=full["seconds"],
     blocked_mib=full["mib"],
     product_ratio=full["ratio"],
+    products_share=facts.percent(short.loc["ids", "products"]),
+    shared_distances=facts.percent(short.loc["ids and distances", "distances"]),
+    doubtful_distances=facts.percent(short.loc["ids", "distances"]),
+    doubtful_unchunked=facts.percent(short.loc["ids, sums not in chunks", "distances"]),
+    plain_ratio=short.loc["each row by itself", "ratio"],
+    search_ratio=short.loc["ids and distances", "ratio"],
+    ids_ratio=short.loc["ids", "ratio"],
+    half_ratio=short["ratio"].iloc[1],
     time_exponent=blocked["time_exponent"],
     naive_sizes=int(fits.set_index("route").loc["naive loop", "sizes"]),
     matrix_memory_exponent=fits.set_index("route").loc["n x n matrix", "memory_exponent"],
@@ -195,6 +226,7 @@ facts.record(
 # ## Answer
 #
 # Exact neighbors cost a product of the vectors with themselves, plus a second look at the few points that the product cannot rule out.
+# Asked for all points at once, half of the product does, and ids alone need that second look only where the bound leaves their order open.
 # The product can be taken in blocks, so memory need not grow with the square of the number of points; a program that keeps the whole matrix is limited
 # by memory long before it is limited by time.
 #

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from neighborhood_drift import exact_search, screening
 from neighborhood_drift.exact import distances_to, exact_ids, exact_neighbors, scales
+from neighborhood_drift.exact_shortcuts import shortcuts
 
 
 def by_float64(base, k, metric="l2"):
@@ -157,3 +158,23 @@ def test_ids_do_not_hang_on_threads():
         np.testing.assert_array_equal(exact_ids(base, k=50), whole)
     finally:
         numba.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("metric", ["l2", "cosine"])
+def test_what_shortcuts_save_is_counted(metric):
+    n, k = 2500, 20
+    base = np.random.default_rng(0).normal(size=(n, 64)).astype(np.float32)
+    table = shortcuts(base, k=k, metric=metric, repeats=1).set_index("route")
+    # Tiles of 1,000 points: of nine, three are only turned, and two of these are 500 wide.
+    assert table.loc["each row by itself", "products"] == 1
+    assert table.loc["ids", "products"] == pytest.approx(1 - (1000**2 + 2 * 1000 * 500) / n**2)
+    ids = exact_ids(base, k=k, metric=metric)
+    listed = np.zeros((n, n), bool)
+    np.put_along_axis(listed, ids, True, axis=1)
+    pairs = (listed | listed.T).sum() / 2
+    candidates = table.loc["each row by itself", "distances"] * n * k
+    # Each pair of a list once; a few candidates more than neighbors, and no more than all of them.
+    measured = table.loc["ids and distances", "distances"] * n * k
+    assert pairs <= measured <= pairs + candidates - n * k
+    assert 0 <= table.loc["ids", "distances"] < 1 <= candidates / (n * k)
+    assert (table["seconds"] > 0).all() and table["ratio"].iloc[0] == 1

@@ -179,8 +179,9 @@ def order(base, base_scales, queries, query_scales, cosine, norms, others, bound
 
     Sorted by their beginning, intervals fall into runs that do not touch; the order of the runs is proven, and within
     a run of several points distances are measured. Intervals that begin up to ``least`` are one run.
+    Returns how many were measured.
     """
-    k = nearest.shape[1]
+    k, measured = nearest.shape[1], 0
     for i in prange(len(nearest)):
         count = counts[i]
         if count == OVERFLOW:
@@ -207,6 +208,7 @@ def order(base, base_scales, queries, query_scales, cosine, norms, others, bound
         distances = np.empty(asked + 3)
         if asked > 0:
             _distances(queries[i], query_scales[i], base, base_scales, doubtful, asked, cosine, distances)
+        measured += asked
         start, asked = 0, 0
         for run in range(runs):
             stop = ends[run]
@@ -218,6 +220,7 @@ def order(base, base_scales, queries, query_scales, cosine, norms, others, bound
             else:
                 nearest[i, start] = points[start]
             start = stop
+    return measured
 
 
 @njit(cache=True)
@@ -233,9 +236,10 @@ def measure_lists(base, base_scales, queries, query_scales, cosine, first, ids, 
 
     Where the rows are the points ``first``, ``first + 1``, ... of the base (``first`` is -1 otherwise), a pair that
     stands in both lists is measured in that of its lower id and copied to the other: d(i, j) and d(j, i) are the same
-    sum of the same squares. Until then the place to copy from stands as a negative number.
+    sum of the same squares. Until then the place to copy from stands as a negative number. Returns how many were
+    measured.
     """
-    rows, step = len(ids), max(1, TILE_VALUES // base.shape[1])
+    rows, step, measured = len(ids), max(1, TILE_VALUES // base.shape[1]), 0
     done = np.zeros(rows, np.int64)
     for tile in range(0, len(base), step):  # the points of a tile stay in the cache while all rows pass
         for i in prange(rows):
@@ -252,6 +256,7 @@ def measure_lists(base, base_scales, queries, query_scales, cosine, first, ids, 
                     asked += 1
                 c += 1
             done[i] = c
+            measured += asked
             if asked > 0:
                 distances = np.empty(asked + 3)
                 _distances(queries[i], query_scales[i], base, base_scales, wanted, asked, cosine, distances)
@@ -261,32 +266,34 @@ def measure_lists(base, base_scales, queries, query_scales, cosine, first, ids, 
         for slot in range(starts[i], starts[i] + max(counts[i], 0)):
             if values[slot] < 0:
                 values[slot] = values[int(-1.0 - values[slot])]
+    return measured
 
 
 @njit(cache=True, parallel=True)
 def sort(ids, counts, starts, values, nearest, distances):
     """Fill ``nearest`` and ``distances`` (q, k) from measured lists, equal distances by the lower id."""
     for i in prange(len(nearest)):
-        if counts[i] != OVERFLOW:
-            measured = values[starts[i] : starts[i] + counts[i]]
-            places = np.argsort(measured, kind="mergesort")
-            for r in range(nearest.shape[1]):
-                nearest[i, r], distances[i, r] = ids[i, places[r]], measured[places[r]]
+        measured = values[starts[i] : starts[i] + max(counts[i], 0)]
+        places = np.argsort(measured, kind="mergesort")
+        for r in range(min(nearest.shape[1], len(places))):
+            nearest[i, r], distances[i, r] = ids[i, places[r]], measured[places[r]]
 
 
 @njit(cache=True, parallel=True)
 def nearest_of_all(
     products, others, norms, bound, base, base_scales, queries, query_scales, cosine, left_out, nearest, distances
 ):
-    """Fill ``nearest`` and ``distances`` (q, k) from products with all points, however many may be among the k."""
-    k, n = nearest.shape[1], len(base)
+    """Fill ``nearest`` and ``distances`` (q, k) from products with all points; return how many were measured."""
+    k, n, total = nearest.shape[1], len(base), 0
     for i in prange(len(nearest)):
         ids, left = np.empty(n + 3, np.int64), np.empty(n, np.float32)
         count, _ = _add(products[i], 0, norms[i], others, left_out[i], bound, k, ids[:n], left, 0, NO_LIMIT)
         count = _close(norms[i], others, bound, k, ids, left, count)
+        total += count
         measured = np.empty(count + 3)
         _distances(queries[i], query_scales[i], base, base_scales, ids, count, cosine, measured)
         # Candidates stand in ascending id order and the sort is stable: equal distances keep the lower id first.
         places = np.argsort(measured[:count], kind="mergesort")
         for r in range(k):
             nearest[i, r], distances[i, r] = ids[places[r]], measured[places[r]]
+    return total
