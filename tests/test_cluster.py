@@ -176,7 +176,8 @@ def test_a_killed_run_leaves_no_process_and_goes_on(found, tmp_path):
     base, folder = points("clusters", 6000, 64), tmp_path / "made"
     np.save(tmp_path / "base.npy", base)
     command = [sys.executable, "-c", textwrap.dedent(SEARCH), str(tmp_path / "base.npy"), str(folder)]
-    run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    here = {**os.environ, "TMPDIR": str(tmp_path)}
+    run = subprocess.Popen(command, env=here, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for(lambda: finished(folder) >= 20 or run.poll() is not None)
     started = psutil.Process(run.pid).children(recursive=True)
     run.kill()
