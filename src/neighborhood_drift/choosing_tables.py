@@ -75,8 +75,8 @@ def price(table: pd.DataFrame) -> pd.DataFrame:
     """What the certified efforts cost: columns of `choices` for readers, one row a search, k and target."""
     shown = table.assign(search=table["engine"].map(label), per_neighbor=table["distances"] / table["k"])
     names = {
-        "per_neighbor": "distances a neighbor", "share": "of exact search", "overlap": "overlap of the others",
-        "distances": "distances a query",
+        "certified": "bound", "overlap": "overlap of the others", "distances": "distances a query",
+        "per_neighbor": "distances a neighbor", "share": "of exact search",
     }  # fmt: skip
     columns = ["search", "target", "k", "ef", "certified", "overlap", "distances", "per_neighbor", "share"]
     return shown[columns].rename(columns=names)
