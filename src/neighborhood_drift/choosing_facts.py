@@ -69,8 +69,8 @@ def guarantee_facts(table: pd.DataFrame, confidence: float) -> dict[str, str]:
         found = {"coverage_lowest": facts.percent(lowest["coverage"]), "coverage_lowest_interval": ends}
     return found | {
         "cases": facts.number(len(hard)), "cases_asked": facts.number(len(asked)),
-        "cases_below": facts.count(below), "level": facts.percent(confidence, 0),
-        "cases_empty": facts.count(int((hard["none"] > 0.5).sum())),
+        "cases_below": facts.number(below), "level": facts.percent(confidence, 0),
+        "cases_empty": facts.number(int((hard["none"] > 0.5).sum())),
         "coverage_asked_lowest": facts.percent(asked["coverage"].min()),
         "rest_lowest": facts.percent(asked["rest"].min()),
         "ratio_median": facts.fixed(asked["ratio"].median(), 2), "ratio_largest": facts.fixed(asked["ratio"].max(), 2),
@@ -101,7 +101,7 @@ def risk_facts(table: pd.DataFrame) -> dict[str, str]:
     """Facts of targets in expectation: how many, how many surely exceed their limit, the largest mean over a limit."""
     over = int((table["loss_low"] > table["limit"]).sum())
     worst = (table["loss"] / table["limit"]).max()
-    return {"shapes": facts.number(len(table)), "shapes_over": facts.count(over), "shape_worst": facts.fixed(worst, 2)}
+    return {"shapes": facts.number(len(table)), "shapes_over": facts.number(over), "shape_worst": facts.fixed(worst, 2)}
 
 
 def rule_facts(table: pd.DataFrame, alphas) -> dict[str, str]:
