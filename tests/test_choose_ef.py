@@ -176,7 +176,8 @@ def test_too_small_a_sample_is_refused_before_any_search(monkeypatch, index, sam
     ("change", "sentence"),
     [
         ({"k": 21}, "k is 21; it must be a whole number from 1 to 20"),
-        ({"target": "overlap=0.9"}, "it must be a target"),
+        ({"target": "overlap=2"}, "overlap is 2.0; it must lie between 0 and 1"),
+        ({"target": 0.9}, "the target is '0.9'; known are overlap=0.99"),
         ({"sample": None}, "sample must be what calibration_sample returns"),
         ({"efs": []}, "efs is empty"),
         ({"efs": [0]}, "ef is 0"),
@@ -195,6 +196,11 @@ def test_wrong_input_is_one_sentence(index, sample, change, sentence):
 def test_an_index_over_other_points_is_refused(base, sample):
     with pytest.raises(InputError, match="built over other points"):
         choose_ef(build_index("hnswlib", base[::-1]), MeanOverlap(0.9), 10, sample=sample)
+
+
+def test_a_target_may_be_text(index, sample):
+    choices = [choose_ef(index, target, 10, sample=sample) for target in ("overlap=0.9", MeanOverlap(0.9))]
+    assert choices[0].ef == choices[1].ef and choices[0].target == choices[1].target == MeanOverlap(0.9)
 
 
 def test_targets_are_read_from_text():

@@ -12,24 +12,25 @@ from ..checks import InputError, one_of, whole_number
 from ..indexes.base import Index
 from .decide import BOUNDS, CORRECTIONS, Choice, checked_confidence, decide, queries_needed
 from .sample import Calibration
-from .targets import Target
+from .targets import Target, parse_target
 
-FINE, COARSE = 1.2, 2.0  # ratios of neighboring values of ef, up to 4 k and beyond
-FINE_TO, COARSE_TO, AT_LEAST = 4, 16, 1024
+FINE, COARSE = 1.2, 2.0  # ratios of neighboring values of ef, up to 4 k or 256, and beyond
+FINE_TO, FINE_AT_LEAST, COARSE_TO, AT_LEAST = 4, 256, 16, 1024
 
 
 def default_efs(index: Index, k: int, *, leave_one_out: bool = True) -> list[int]:
     """Values of ef to try, fixed before any search from k and from the range in which an engine's effort acts.
 
     Where effort is a number of candidates (the range ends at n or more): from k / 8, or from where effort starts to
-    differ from k, in steps of 1.2 to 4 k and of 2 to 16 k or 1,024, the larger of both, but not beyond the range.
+    differ from k, in steps of 1.2 to the larger of 4 k and 256, and of 2 to the larger of 16 k and 1,024, but not
+    beyond the range.
     Annoy, whose effort is shared by its trees, gets each times the number of trees. Other knobs (lists visited, say):
     the whole range in steps of 1.2. An engine without a knob: 1 alone.
 
     >>> from neighborhood_drift.indexes import build_index
     >>> index = build_index("hnswlib", np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32))
     >>> default_efs(index, 10)
-    [11, 13, 15, 18, 21, 25, 29, 34, 40, 78, 153, 300]
+    [11, 13, 16, 19, 22, 26, 31, 37, 45, 53, 63, 75, 90, 107, 127, 152, 180, 215, 256, 300]
     """
     k = whole_number(k, "k", 1, index.size - leave_one_out)
     low, high = index.effort_range()
@@ -41,7 +42,7 @@ def default_efs(index: Index, k: int, *, leave_one_out: bool = True) -> list[int
         return _steps(floor, high, FINE)
     top = min(high, unit * max(COARSE_TO * k, AT_LEAST))
     first = min(max(floor, unit * k // 8), top)
-    bend = max(first, min(FINE_TO * k * unit, top))
+    bend = max(first, min(unit * max(FINE_TO * k, FINE_AT_LEAST), top))
     return sorted({*_steps(first, bend, FINE), *_steps(bend, top, COARSE)})
 
 
@@ -117,7 +118,7 @@ def measure_all(index: Index, calibration: Calibration, k: int, efs, targets, *,
 
 
 def choose_ef(
-    index: Index, target: Target, k: int, confidence: float = 0.95, *, sample: Calibration, efs=None,
+    index: Index, target: Target | str, k: int, confidence: float = 0.95, *, sample: Calibration, efs=None,
     bound: str | None = None, correction: str = "fixed-sequence", seed: int = 0, progress: bool = False,
 ) -> Choice:  # fmt: skip
     """Choose the smallest search effort whose drift is within a target, with a guarantee.
@@ -126,8 +127,8 @@ def choose_ef(
     ----------
     index : Index
         Its engine decides what ef stands for: efSearch, nprobe, search_k, ...
-    target : Target
-        Such as ``MeanOverlap(0.99)`` or ``parse_target("below-0.9=0.05")``.
+    target : Target or str
+        Such as ``MeanOverlap(0.99)``, or text that `parse_target` reads: ``"below-0.9=0.05"``.
     k : int
         Neighbors asked for.
     confidence : float, default 0.95
@@ -154,15 +155,14 @@ def choose_ef(
 
     Examples
     --------
-    >>> from neighborhood_drift.calibration import MeanOverlap, calibration_sample
+    >>> from neighborhood_drift.calibration import calibration_sample
     >>> from neighborhood_drift.indexes import build_index
     >>> base = np.random.default_rng(0).normal(size=(400, 3)).astype(np.float32)
-    >>> choice = choose_ef(build_index("hnswlib", base), MeanOverlap(0.9), 5, sample=calibration_sample(base, 5))
+    >>> choice = choose_ef(build_index("hnswlib", base), "overlap=0.9", 5, sample=calibration_sample(base, 5))
     >>> choice.ef, round(choice.bound, 2)
     (6, 0.99)
     """
-    if not isinstance(target, Target):
-        raise InputError(f"the target is {target!r}; it must be a target, such as MeanOverlap(0.99).")
+    target = target if isinstance(target, Target) else parse_target(target)
     if not isinstance(sample, Calibration):
         raise InputError("sample must be what calibration_sample returns: queries with their exact neighbors.")
     name = one_of(target.bound if bound is None else bound, [name for name in BOUNDS if name != "sample-mean"], "bound")
