@@ -177,7 +177,7 @@ def test_too_small_a_sample_is_refused_before_any_search(monkeypatch, index, sam
     [
         ({"k": 21}, "k is 21; it must be a whole number from 1 to 20"),
         ({"target": "overlap=2"}, "overlap is 2.0; it must lie between 0 and 1"),
-        ({"target": 0.9}, "the target is '0.9'; known are overlap=0.99"),
+        ({"target": 0.9}, "the target is 0.9; known are overlap=0.99"),
         ({"sample": None}, "sample must be what calibration_sample returns"),
         ({"efs": []}, "efs is empty"),
         ({"efs": [0]}, "ef is 0"),
