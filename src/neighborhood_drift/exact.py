@@ -62,7 +62,8 @@ def exact_neighbors(base, queries=None, *, k: int, metric: str = "l2", exclude=N
 
     Products come by tiles. The k-th smallest interval end among the points seen so far is no smaller than that among
     all, so a list of what begins at or below it loses no candidate; it is cleared when it is full, and a row whose list
-    cannot be cleared is asked again against all points. Leave-one-out takes two shortcuts. Tile (J, I) is tile (I, J)
+    cannot be cleared is asked again against all points. Each thread takes tiles of its own, and a list takes them in
+    ascending order of their points. Leave-one-out takes two shortcuts. Tile (J, I) is tile (I, J)
     turned, so half of the products do. And d(i, j) = d(j, i) to the last bit, since both sum the same squares in an
     order that depends on d alone, so a pair that stands in both lists is measured once.
 

@@ -8,21 +8,26 @@ five times as many candidates as neighbors.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
+import numba
 import numpy as np
 
 from . import screening
 from .kernels import rounding
+from .turns import InTurn
 
 UNIT_ROUNDOFF = 2.0**-24  # of float32, round to nearest
 # Chunks of the dimensions, each with a product of its own, and how many dimensions a chunk has at least: shorter sums
 # have smaller bounds, which leave fewer orders open, and cost more products.
 MOST_CHUNKS = 8
-CHUNK = 512
+CHUNK = 256
 # Points along a side of a tile: tiles, and the points they are made of, stay in a processor's cache.
 BLOCK = 1000
-# Bytes of all lists at a time, whatever n and q are.
-LIST_BYTES = 2**29
+# Tiles for each thread, at least, where few queries ask: a thread without one waits for the others.
+SHARES = 2
+# Bytes of all lists at a time, and of all tiles, whatever n, q and the number of threads are.
+LIST_BYTES, TILE_BYTES = 2**29, 2**28
 # Products of rows whose list was too short: 64 MiB.
 ROW_VALUES = 2**24
 
@@ -135,38 +140,51 @@ class Search:
     def _fill(self, asked, rows, lists):
         size, n = len(asked.norms), len(self.base.norms)
         side = min(self.block, size)
+        workers = numba.get_num_threads()
         # Few queries take wider tiles, as many products as others.
-        width = self.block if self.alone else max(self.block, self.block**2 // side)
-        buffer = np.empty(self.chunks * side * min(width, n), np.float32)
-        for first in range(0, n, width):  # in ascending order, and so are the ids of each list
-            columns = slice(first, min(first + width, n))
-            own = self.alone and rows.start <= first < rows.stop
-            for begin in range(0, size, side):
-                if own and rows.start + begin > first:
-                    break  # found from the other side, when the columns are these rows
-                part = slice(begin, min(begin + side, size))
-                tile = _product(asked.near[:, part], self.base.near[:, columns], buffer)
-                self.products += tile.size
-                self._add(tile, False, first, asked, rows, part, lists)
-                if own and rows.start + begin < first:
-                    place = slice(columns.start - rows.start, columns.stop - rows.start)
-                    self._add(tile, True, rows.start + begin, asked, rows, place, lists)
+        width = self.block if self.alone else max(self.block, min(self.block**2 // side, n // (SHARES * workers)))
+        buffers = [_buffer(side * min(width, n), self.chunks)]
+        workers = min(workers, max(1, TILE_BYTES // buffers[0].nbytes))
+        buffers += [_buffer(side * min(width, n), self.chunks) for _ in range(workers - 1)]
+        with InTurn(workers) as turns:
+            for first in range(0, n, width):  # in ascending order, and so are the ids of each list
+                columns = slice(first, min(first + width, n))
+                own = self.alone and rows.start <= first < rows.stop
+                for begin in range(0, size, side):
+                    if own and rows.start + begin > first:
+                        break  # found from the other side, when the columns are these rows
+                    part, turned = slice(begin, min(begin + side, size)), None
+                    if own and rows.start + begin < first:
+                        turned = slice(first - rows.start, columns.stop - rows.start)
+                    self.products += (part.stop - part.start) * (columns.stop - first)
+                    tile = partial(self._tile, asked, part, columns, buffers)
+                    add = partial(self._add, asked, rows, part, turned, columns, buffers, lists)
+                    turns.begin(tile, add, {begin} if turned is None else {begin, turned.start})
 
-    def _add(self, tile, turned, first, asked, rows, part, lists):
-        norms, left_out = asked.norms[part], self.left_out[rows][part]
-        lists = (values[part] for values in lists)
-        screening.gather(tile, turned, first, norms, self.base.norms, left_out, self.bound, self.k, *lists)
+    def _tile(self, asked, part, columns, buffers):
+        buffer = buffers.pop()
+        return buffer, _product(asked.near[:, part], self.base.near[:, columns], buffer)
+
+    def _add(self, asked, rows, part, turned, columns, buffers, lists, made):
+        """Add the points of a tile's columns to the lists of its rows; turned, those of its rows to its columns'."""
+        buffer, tile = made
+        for place, first in ((part, columns.start), (turned, rows.start + part.start)):
+            if place is not None:
+                norms, left_out, some = asked.norms[place], self.left_out[rows][place], [each[place] for each in lists]
+                screening.gather(
+                    tile, place is turned, first, norms, self.base.norms, left_out, self.bound, self.k, *some
+                )
+        buffers.append(buffer)
 
     def _overflown(self, asked, left_out, counts, ids, distances):
         """Ask those rows again, against all points at once, whose lists had no room for what float32 leaves open."""
         again = np.flatnonzero(counts == screening.OVERFLOW)
         n = len(self.base.norms)
-        step = max(1, ROW_VALUES // (n * self.chunks))
+        step = max(1, ROW_VALUES // (n * min(self.chunks, 2)))
         for start in range(0, len(again), step):
             few = again[start : start + step]
             some = asked.rows(few)
-            buffer = np.empty(self.chunks * len(few) * n, np.float32)
-            tile = _product(some.near, self.base.near, buffer)
+            tile = _product(some.near, self.base.near, _buffer(len(few) * n, self.chunks))
             found, measured = np.empty((len(few), self.k), np.int64), np.empty((len(few), self.k))
             self.measured += screening.nearest_of_all(
                 tile, self.base.norms, some.norms, self.bound, *self._pair(some), left_out[few], found, measured
@@ -174,11 +192,18 @@ class Search:
             ids[few], distances[few] = found, measured
 
 
+def _buffer(products, chunks):
+    """Room for a tile, and for what is added to it."""
+    return np.empty((min(chunks, 2), products), np.float32)
+
+
 def _product(near, others, buffer):
-    shape = (len(near), near.shape[1], others.shape[1])
-    parts = np.matmul(near, others.transpose(0, 2, 1), out=buffer[: np.prod(shape)].reshape(shape))
-    if len(parts) > 1:
-        screening.add_up(parts)
+    """Inner products, chunk by chunk of the dimensions, added up in order."""
+    shape = (near.shape[1], others.shape[1])
+    parts = [part[: shape[0] * shape[1]].reshape(shape) for part in buffer]
+    np.matmul(near[0], others[0].T, out=parts[0])
+    for chunk in range(1, len(near)):
+        parts[0] += np.matmul(near[chunk], others[chunk].T, out=parts[1])
     return parts[0]
 
 

@@ -1,7 +1,8 @@
 """Compiled loops of the exact search: intervals of float32, lists of what they leave, an order that float64 decides.
 
 A row asks, a list holds the points that may be among its nearest: their ids in ascending order and their float32 inner
-products, from which an interval of each squared distance follows (`Bound`). Every loop is parallel over rows.
+products, from which an interval of each squared distance follows (`Bound`). Every loop is parallel over rows, but for
+`gather`, of which several run at a time, in threads of their own.
 """
 
 from __future__ import annotations
@@ -100,7 +101,8 @@ def _add(values, first, norm, others, own, bound, k, ids, products, count, limit
 
     ``limit`` is a value that k interval ends do not exceed. It falls, and the list is cleared, whenever room is short.
     """
-    lows, chosen = np.empty(SEGMENT), np.empty(SEGMENT + 1, np.int32)
+    below, words = np.zeros(SEGMENT, np.uint8), SEGMENT // 8
+    eights = below.view(np.uint64)
     for start in range(0, len(values), SEGMENT):
         part, near = values[start : start + SEGMENT], others[first + start : first + start + SEGMENT]
         if count + len(part) > len(ids):
@@ -110,37 +112,30 @@ def _add(values, first, norm, others, own, bound, k, ids, products, count, limit
                 count = _drop(ids, products, count, norm, others, bound, limit)
             if count + len(part) > len(ids):
                 return OVERFLOW, limit
+        below[len(part) :] = 0
         for j in range(len(part)):
-            lows[j] = _interval(part[j], norm, near[j], bound)[0]
+            below[j] = _interval(part[j], norm, near[j], bound)[0] <= limit
         if 0 <= own - first - start < len(part):
-            lows[own - first - start] = np.inf
-        size = np.uint64(0)  # unsigned, so that no index is checked for a negative one
-        for j in range(len(part)):
-            chosen[size] = j
-            size += np.uint64(lows[j] <= limit)
-        for c in range(size):
-            ids[count], products[count] = first + start + chosen[c], part[chosen[c]]
-            count += 1
+            below[own - first - start] = 0
+        for word in range(words):
+            if eights[word] != 0:  # most hold none: eight are passed over at once
+                for j in range(8 * word, min(8 * word + 8, len(part))):
+                    ids[count], products[count] = first + start + j, part[j]
+                    count += below[j]
     return count, limit
 
 
 @njit(cache=True)
 def _close(norm, others, bound, k, ids, products, count):
     """Keep in a list what begins at or below ``least`` or the k-th smallest interval end; return how many."""
+    near = max(_end(_highs(ids, products, count, norm, others, bound), k), bound.least)
+    count = _drop(ids, products, count, norm, others, bound, near)
     highs = _highs(ids, products, count, norm, others, bound)
     limit = max(np.partition(highs, k - 1)[k - 1], bound.least)
     return _drop(ids, products, count, norm, others, bound, limit)
 
 
-@njit(cache=True, parallel=True)
-def add_up(parts):
-    """Add to ``parts[0]`` the inner products over the other chunks of the dimensions, in order."""
-    for i in prange(parts.shape[1]):
-        for c in range(1, parts.shape[0]):
-            parts[0, i] += parts[c, i]
-
-
-@njit(cache=True, parallel=True)
+@njit(cache=True, nogil=True)
 def gather(tile, turned, first, norms, others, left_out, bound, k, ids, products, counts, limits):
     """Add to the list of each row of a tile the points of its columns, or to those of the columns its rows.
 
@@ -148,15 +143,14 @@ def gather(tile, turned, first, norms, others, left_out, bound, k, ids, products
     the norms of all points.
     """
     rows, width = (tile.shape[1], tile.shape[0]) if turned else tile.shape
-    for group in prange((rows + LINES - 1) // LINES):
+    for group in range((rows + LINES - 1) // LINES):
         begin, lines = group * LINES, min(LINES, rows - group * LINES)
-        values = np.empty((lines, width), np.float32)
+        values = tile[begin : begin + lines]
         if turned:
+            values = np.empty((lines, width), np.float32)
             for j in range(width):
                 for r in range(lines):
                     values[r, j] = tile[j, begin + r]
-        else:
-            values[:] = tile[begin : begin + lines]
         for r in range(lines):
             i = begin + r
             if counts[i] != OVERFLOW:
