@@ -88,9 +88,12 @@ def record(project: Project, **facts) -> None:
         (f"vectors: {PAPER_VECTORS}\n", "index.qmd"),
         ("vectors: cifar10-resnet18\n", "own.qmd"),
         ("vectors: /somewhere/mine.npy\n", "own.qmd"),
+        (f"vectors: {PAPER_VECTORS}\nmetric: l2\n", "index.qmd"),
+        (f"vectors: {PAPER_VECTORS}\nmetric: cosine\n", "own.qmd"),
+        ("metric: l2\nnotebooks:\n  04-drift:\n    metric: cosine\n", "own.qmd"),
     ],
 )
-def test_the_vectors_of_the_run_decide_which_paper_is_made(project, ran, source):
+def test_the_vectors_and_the_metric_of_the_run_decide_which_paper_is_made(project, ran, source):
     write_text(project.parameters, ran)
     assert project.paper == project.sources / source
 
@@ -100,16 +103,25 @@ def test_without_a_run_the_paper_is_that_of_the_study(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("vectors", "folder"),
+    ("given", "folder"),
     [
-        (None, "report"),
-        (PAPER_VECTORS, "report"),
-        ("cifar10-resnet18", "runs/cifar10-resnet18"),
-        ("/data/mine.npy", "runs/mine"),
+        ({}, "report"),
+        ({"vectors": PAPER_VECTORS}, "report"),
+        ({"vectors": "cifar10-resnet18"}, "runs/cifar10-resnet18"),
+        ({"vectors": "/data/mine.npy"}, "runs/mine"),
+        ({"metric": "l2"}, "report"),
+        ({"metric": "cosine"}, f"runs/{PAPER_VECTORS}-cosine"),
+        ({"vectors": "/data/mine.npy", "metric": "cosine"}, "runs/mine-cosine"),
     ],
 )
-def test_only_the_vectors_of_the_paper_go_to_its_folder(tmp_path, vectors, folder):
-    assert default_out(ParameterSet(given={"vectors": vectors} if vectors else {}), tmp_path) == tmp_path / folder
+def test_only_the_vectors_of_the_paper_by_its_metric_go_to_its_folder(tmp_path, given, folder):
+    assert default_out(ParameterSet(given=given), tmp_path) == tmp_path / folder
+
+
+def test_a_metric_of_one_notebook_counts_unless_the_command_line_names_another(tmp_path):
+    sections = {"04-drift": {"metric": "cosine"}}
+    assert default_out(ParameterSet(notebooks=sections), tmp_path).name == f"{PAPER_VECTORS}-cosine"
+    assert default_out(ParameterSet(notebooks=sections, given={"metric": "l2"}), tmp_path) == tmp_path / "report"
 
 
 def test_the_first_study_is_set_up_as_other_vectors():

@@ -60,7 +60,9 @@ Params = Annotated[
 Out = Annotated[
     Path | None,
     typer.Option(
-        "--out", metavar="FOLDER", help="Where the run goes.  [default: report; other vectors: runs/<their name>]"
+        "--out",
+        metavar="FOLDER",
+        help="Where the run goes.  [default: report; other vectors: runs/<name>; by the cosine: runs/<name>-cosine]",
     ),
 ]
 Only = Annotated[
@@ -98,7 +100,7 @@ def _project(given, params, out, data_dir=None) -> tuple[Project, ParameterSet]:
     root, chosen = _chosen(given, params, data_dir)
     project = Project(root, (out or default_out(chosen, root)).resolve())
     if project.out == project.sources and default_out(chosen, root) != project.sources:
-        raise InputError(f"{project.out} is for the vectors of the paper; name another --out, or none.")
+        raise InputError(f"{project.out} is for the vectors of the paper, by its metric; name another --out, or none.")
     if project.out in (root, *root.parents, root / "notebooks", root / "data", root / "src"):
         raise InputError(f"--out is {project.out}, a folder of the study itself; name another, such as runs/mine.")
     return project, chosen

@@ -14,7 +14,7 @@ import yaml
 
 from ..checks import METRICS, InputError, one_of, whole_number
 from ..datasets import is_data_folder
-from .project import PAPER_VECTORS, Project, read_notebook
+from .project import PAPER_METRIC, PAPER_VECTORS, Project, is_of_study, metrics, read_notebook
 
 NEIGHBORHOODS = ("k", "ks", "ks_growing", "ks_shown", "seed_ks", "few_ks", "k_graph", "part_k")
 FOLLOWED = ("ks_growing", "few_ks")  # of these, one k of at least ef is needed
@@ -61,6 +61,15 @@ class ParameterSet:
     def vectors(self) -> str | None:
         """The vectors that the set names; None leaves the choice to the notebooks."""
         return self.given.get("vectors", self.shared.get("vectors"))
+
+    def as_file(self) -> dict:
+        """The set as a parameter file holds it, so that ``quarto render`` alone goes on with what was run last."""
+        embed = {"embed": self.embed} if self.embed else {}
+        notebooks = {
+            notebook: {name: self.given.get(name, value) for name, value in values.items()}
+            for notebook, values in self.notebooks.items()
+        }
+        return {**self.shared, **self.given, "notebooks": notebooks, **embed}
 
 
 def is_path(vectors: str) -> bool:
@@ -152,11 +161,16 @@ def parse_given(pairs: list[str], folder: Path) -> dict:
 
 
 def default_out(chosen: ParameterSet, root: Path) -> Path:
-    """The folder of a run that names none: ``report`` on the paper's vectors, else ``runs/<name of the vectors>``."""
-    vectors = chosen.vectors or PAPER_VECTORS
-    if vectors == PAPER_VECTORS:
+    """The folder of a run that names none: ``report`` on the paper's vectors by its metric, else one in ``runs``.
+
+    That has the name of the vectors, and after it the metric where it is not the paper's.
+    """
+    values = chosen.as_file()
+    if is_of_study(values):
         return root / "report"
-    return root / "runs" / (Path(vectors).stem if is_path(vectors) else vectors)
+    vectors = chosen.vectors or PAPER_VECTORS
+    name = Path(vectors).stem if is_path(vectors) else vectors
+    return root / "runs" / "-".join([name, *sorted(metrics(values) - {PAPER_METRIC})])
 
 
 def resolve(chosen: ParameterSet, project: Project) -> dict[str, dict]:

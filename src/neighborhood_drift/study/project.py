@@ -10,7 +10,7 @@ import yaml
 
 from ..checks import InputError
 
-PAPER_VECTORS = "cifar10-resnet50"  # those that the text of report/index.qmd speaks of
+PAPER_VECTORS, PAPER_METRIC = "cifar10-resnet50", "l2"  # those that the text of report/index.qmd speaks of
 CHECKOUT = Path(__file__).resolve().parents[3]
 
 
@@ -42,10 +42,9 @@ class Project:
 
     @property
     def paper(self) -> Path:
-        """The paper's source: ``index.qmd`` interprets the study's own vectors, ``own.qmd`` speaks of any others."""
+        """The paper's source: ``index.qmd`` where the run is on the study's own vectors by its metric, else ``own.qmd``."""
         ran = yaml.safe_load(self.parameters.read_text(encoding="utf-8")) if self.parameters.exists() else {}
-        vectors = (ran or {}).get("vectors", PAPER_VECTORS)
-        return self.sources / ("index.qmd" if vectors == PAPER_VECTORS else "own.qmd")
+        return self.sources / ("index.qmd" if is_of_study(ran or {}) else "own.qmd")
 
     def executed(self, name: str) -> Path:
         """The executed copy of a notebook."""
@@ -65,6 +64,25 @@ class Project:
         if not found:
             raise InputError(f"{self.root / 'notebooks'} holds no notebook; they are named NN-name.py.")
         return dict(sorted(found.items()))
+
+
+def metrics(ran: dict) -> set[str]:
+    """The metrics that a run's values, as in a parameter file, name for all notebooks or for single ones.
+
+    >>> sorted(metrics({"notebooks": {"04-drift": {"metric": "cosine"}}}))
+    ['cosine', 'l2']
+    """
+    sections = (ran.get("notebooks") or {}).values()
+    return {str(own.get("metric", PAPER_METRIC)) for own in (ran, *(own for own in sections if "metric" in own))}
+
+
+def is_of_study(ran: dict) -> bool:
+    """Whether a run's values, as in a parameter file, are on the study's own vectors and by its metric throughout.
+
+    >>> is_of_study({}), is_of_study({"metric": "cosine"}), is_of_study({"vectors": "mine.npy"})
+    (True, False, False)
+    """
+    return ran.get("vectors", PAPER_VECTORS) == PAPER_VECTORS and metrics(ran) == {PAPER_METRIC}
 
 
 def find_root(start: Path | None = None) -> Path:

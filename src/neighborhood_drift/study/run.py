@@ -19,7 +19,8 @@ from .. import checks
 from ..bundle import PROVENANCE
 from ..checks import METRICS, InputError
 from ..files import clear_parts, replacing, sha256, write_text
-from .extra import DISTANCES, with_extra
+from ..separate import DISTANCES
+from .extra import with_extra
 from .freshness import data_checksums, further_data, grounds, read_receipt, stale
 from .parameters import ParameterSet, defaults, refuse_few_points, refuse_long_lists, resolve
 from .project import Project, StudyError, read_notebook
@@ -97,7 +98,7 @@ def run(
         todo = [name for name, (reason, _, _) in planned.items() if reason or force]
         if todo and chosen.vectors:
             _check_vectors(project, chosen, {name: values for name, (_, values, _) in planned.items()})
-        write_text(project.parameters, yaml.safe_dump(_as_file(chosen), sort_keys=False))
+        write_text(project.parameters, yaml.safe_dump(chosen.as_file(), sort_keys=False))
         try:
             for position, (name, (reason, parameters, wanted)) in enumerate(planned.items(), start=1):
                 lead = f"[{position}/{len(planned)}] {name}"
@@ -252,16 +253,6 @@ def _check_vectors(project: Project, chosen: ParameterSet, planned: dict[str, di
 def _clear_facts(project: Project) -> None:
     for path in (project.out / "facts").glob("*.json"):
         path.unlink()
-
-
-def _as_file(chosen: ParameterSet) -> dict:
-    """The set as a parameter file, so that ``quarto render`` alone goes on with what was run last."""
-    embed = {"embed": chosen.embed} if chosen.embed else {}
-    notebooks = {
-        notebook: {name: chosen.given.get(name, value) for name, value in values.items()}
-        for notebook, values in chosen.notebooks.items()
-    }
-    return {**chosen.shared, **chosen.given, "notebooks": notebooks, **embed}
 
 
 @contextmanager
