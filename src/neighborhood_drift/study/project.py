@@ -42,7 +42,7 @@ class Project:
 
     @property
     def paper(self) -> Path:
-        """The paper's source: ``index.qmd`` where the run is on the study's own vectors by its metric, else ``own.qmd``."""
+        """The paper's source: ``index.qmd`` of the study's own vectors by its metric, ``own.qmd`` of any others."""
         ran = yaml.safe_load(self.parameters.read_text(encoding="utf-8")) if self.parameters.exists() else {}
         return self.sources / ("index.qmd" if is_of_study(ran or {}) else "own.qmd")
 
