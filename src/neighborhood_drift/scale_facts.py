@@ -118,7 +118,8 @@ def scale_facts(table: pd.DataFrame, main: str, k: int, target: float) -> dict[s
 def _of_one(table, k, target) -> dict[str, str]:
     effort, sizes = f"effort {target:g}", sorted(table["n"].unique())
     ends = {"small": sizes[0], "large": sizes[-1]} if sizes else {"small": 0, "large": 0}
-    values = {"sizes": count(len(sizes)), "draws": count(table["draw"].nunique())}
+    counts = {"sizes": len(sizes), "draws": table["draw"].nunique()}
+    values = {name: count(value) if sizes else ABSENT for name, value in counts.items()}
     means = over_draws(table[table["k"] == k])
     for end, n in ends.items():
         values[end] = number(int(n)) if n else ABSENT
