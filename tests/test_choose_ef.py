@@ -176,7 +176,7 @@ def test_too_small_a_sample_is_refused_before_any_search(monkeypatch, index, sam
     ("change", "sentence"),
     [
         ({"k": 21}, "k is 21; it must be a whole number from 1 to 20"),
-        ({"target": "overlap=2"}, "overlap is 2.0; it must lie between 0 and 1"),
+        ({"target": "overlap=2"}, "overlap is 2.0; it must be above 0 and below 1"),
         ({"target": 0.9}, "the target is 0.9; known are overlap=0.99"),
         ({"sample": None}, "sample must be what calibration_sample returns"),
         ({"efs": []}, "efs is empty"),
@@ -213,7 +213,7 @@ def test_targets_are_read_from_text():
     assert MeanOverlap(0.9).ideal == 1 and DistanceRatio(1.02).ideal == 1 and LidBias(0.1).ideal == 0
 
 
-@pytest.mark.parametrize("text", ["overlap", "overlap=", "overlap=high", "recall=0.9", "below=0.1", "below-x=0.1", ""])
+@pytest.mark.parametrize("text", ["overlap", "overlap=", "overlap=high", "recal=0.9", "below=0.1", "below-x=0.1", ""])
 def test_other_text_is_no_target(text):
     with pytest.raises(InputError, match=r"known are overlap=0\.99"):
         parse_target(text)
@@ -223,5 +223,5 @@ def test_other_text_is_no_target(text):
     "text", ["overlap=0", "overlap=1", "below-0.9=1", "below-1.1=0.1", "distance-ratio=1", "lid-bias=nan"]
 )
 def test_numbers_outside_a_target_are_refused(text):
-    with pytest.raises(InputError, match="it must lie between 0 and 1"):
+    with pytest.raises(InputError, match=r"it must be above 0 and (below|at most) 1"):
         parse_target(text)

@@ -1,5 +1,6 @@
 """The command ``tune`` on a small file of vectors: its answer, its files, its exit status, and what it refuses."""
 
+import errno
 import json
 import sys
 
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from neighborhood_drift import build_index
 from neighborhood_drift.figures import choosing
 from neighborhood_drift.study import cli
+from neighborhood_drift.study import tune as command
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +23,9 @@ def folder(tmp_path_factory):
     np.save(folder / "mine.npy", base)
     np.save(folder / "asked.npy", generator.normal(size=(500, 8)).astype(np.float32))
     np.save(folder / "few.npy", base[:60])
+    np.save(folder / "narrow.npy", base[:, :7])
+    np.save(folder / "gaps.npy", np.where(base > 2, np.nan, base))
+    np.save(folder / "copies.npy", np.repeat(base[:40], 20, axis=0))
     np.save(folder / "other.npy", base[::-1])
     build_index("faiss-hnsw", base, M=4, metric="cosine").save(folder / "cosine.index")
     return folder
@@ -40,6 +45,7 @@ def test_it_answers_with_ef_bound_table_and_plot(tune, folder):
     first = answer.stdout.splitlines()[0]
     assert first.startswith("ef = ") and "mean overlap of at least 0.99 at k = 10" in first and "95 %" in first
     assert "certified" in answer.stdout and "building FAISS, default over 800 vectors" in answer.stderr
+    assert "95 % interval of the measured" in answer.stdout and "as near as the last neighbor" not in answer.stdout
     assert b"<svg" in (folder / "ef.svg").read_bytes()
 
 
@@ -79,15 +85,35 @@ def test_an_index_is_kept_and_read_again(tune, folder):
 def test_status_3_where_no_ef_is_certified(tune):
     answer = tune("--efs", "1,2")
     assert answer.exit_code == 3 and "No ef from 1 to 2 is certified" in answer.stdout
-    assert "Larger values can be tried with --efs." in answer.stdout
+    assert "Larger values can be tried with --efs and another --seed" in answer.stdout
     assert json.loads(tune("--efs", "2,1", "--json").stdout)["ef"] is None
 
 
-@pytest.mark.parametrize("target", ["below-0.9=0.05", "distance-ratio=1.01", "barycenter=0.05", "lid-bias=0.1"])
+def test_the_answer_is_there_before_a_plot_that_cannot_be_written(tune, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(command, "_plot", full)
+    answer = tune("--plot", "ef.svg", "--json")
+    assert answer.exit_code not in (0, 3) and json.loads(answer.stdout)["ef"] > 0
+
+
+def test_vectors_with_copies_are_said_to_have_ties_and_have_a_target(tune):
+    answer = tune("--engine", "faiss-hnsw", vectors="copies.npy")
+    assert "For 100 % of the queries the next point is as near" in answer.stdout
+    assert answer.exit_code == 3 and "--target recall=0.99" in answer.stdout
+    answer = tune("--engine", "faiss-ivf", "--target", "recall=0.99", vectors="copies.npy")
+    assert answer.exit_code == 0 and "mean tie-aware recall of at least 0.99" in answer.stdout
+    assert "as near as the last neighbor" not in answer.stdout
+
+
+@pytest.mark.parametrize(
+    "target", ["recall=0.99", "below-0.9=0.05", "distance-ratio=1.01", "barycenter=0.05", "lid-bias=0.1"]
+)
 def test_every_target_has_an_answer(tune, target):
     answer = tune("--target", target, "--json")
     assert answer.exit_code == 0
-    assert (json.loads(answer.stdout)["confidence"] is None) == (not target.startswith("below"))
+    assert (json.loads(answer.stdout)["confidence"] is None) == (not target.startswith(("below", "recall")))
 
 
 def test_other_queries_engines_and_metrics(tune):
@@ -102,8 +128,9 @@ def test_other_queries_engines_and_metrics(tune):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--target", "recall=1"], "the target is 'recall=1'; known are overlap=0.99"),
-        (["--target", "overlap=2"], "overlap is 2.0; it must lie between 0 and 1"),
+        (["--target", "recal=0.9"], "the target is 'recal=0.9'; known are overlap=0.99"),
+        (["--target", "recall=1"], "recall is 1.0; it must be above 0 and below 1"),
+        (["--target", "overlap=2"], "overlap is 2.0; it must be above 0 and below 1"),
         (["--engine", "fais"], "--engine is 'fais'; known are numpy"),
         (["--engine", "hnswlib@M=x"], "must be an engine's name"),
         (["--engine", "hnswlib@Q=3"], "hnswlib has no build parameter Q"),
@@ -120,6 +147,10 @@ def test_other_queries_engines_and_metrics(tune):
         (["--plot", "nowhere/ef.svg"], "there is no folder nowhere"),
         (["--index", "cosine.index", "--metric", "l2"], "holds an index for cosine"),
         (["--index", "cosine.index", "--engine", "hnswlib"], "holds an index of faiss-hnsw"),
+        (["--index", "cosine.index", "--engine", "faiss-hnsw@M=5"], "holds an index built with M=4"),
+        (["--index", "cosine.index", "--engine", "faiss-hnsw@Q=5"], "holds an index built with M=4"),
+        (["--queries", "narrow.npy"], "--queries has 7 dimensions; the base has 8"),
+        (["--queries", "gaps.npy"], "gaps.npy holds NaN or infinite values"),
         (["--index", "few.npy"], "few.npy"),
         (["--threads", "0"], "--threads is 0"),
         (["--seed", "-1"], "--seed is -1"),
@@ -129,6 +160,7 @@ def test_wrong_input_is_one_sentence_and_status_2(tune, words, sentence):
     answer = tune(*words)
     assert answer.exit_code == 2
     assert sentence in answer.stderr.splitlines()[-1]
+    assert words[0] != "--queries" or "building" not in answer.stderr
 
 
 def test_help_names_every_option():

@@ -13,16 +13,19 @@ from .summaries import ABSENT
 from .validation import HARDEST
 
 CITED_KS = (10, 20, 50, 100, 200)  # what the paper cites; "not available" where a run has no such k
+CITED_ALPHAS = (0.5, 1.0, 2.0, 4.0)  # the same for ef = alpha k
 
 
 def chosen_facts(choice, points: int) -> dict[str, str]:
     """Facts of one choice by `choose_ef`; every one exists for any vectors, "none" where no ef is certified."""
     cost, none = calibration_cost(choice, points), choice.ef is None
+    interval = ABSENT if none else facts.interval(*choice.interval, 4)
     seconds = {f"chosen_{name}": facts.number(cost[name], 2) for name in ("exact_seconds", "search_seconds")}
     return {
         "chosen_ef": NONE if none else facts.number(choice.ef), "chosen_k": facts.number(choice.k),
         "chosen_target": choice.target.text, "chosen_bound": facts.fixed(choice.bound, 4),
         "chosen_measured": ABSENT if none else facts.fixed(choice.estimate, 4), "chosen_sentence": choice.sentence,
+        "chosen_measured_interval": interval,
         "chosen_queries": facts.number(choice.queries), "chosen_tried": facts.number(len(choice.efs)),
         "chosen_cost_searches": facts.number(cost["searches"], 2), **seconds,
     }  # fmt: skip
@@ -56,12 +59,12 @@ def choice_facts(table: pd.DataFrame, engines, ks, targets) -> dict[str, str]:
 def guarantee_facts(table: pd.DataFrame, confidence: float) -> dict[str, str]:
     """Facts of `validation.validated`: cases, how many kept the level, the lowest coverage, and how far above.
 
-    A case is below its level where the whole 95 % interval of its coverage is, and empty where most samples certify
-    nothing.
+    Of the cases at the hardest limit: one is below its level where the whole 95 % interval of its coverage is, and
+    empty where most samples certify nothing.
     """
     hard = table[table["limit_kind"] == HARDEST]
     asked = table[table["limit_kind"] != HARDEST]
-    below = int((table["coverage_high"] < confidence).sum())
+    below = int((hard["coverage_high"] < confidence).sum())
     found = dict.fromkeys(("coverage_lowest", "coverage_lowest_interval"), ABSENT)
     if len(hard):
         lowest = hard.loc[hard["coverage"].idxmin()]
@@ -88,9 +91,9 @@ def needed_facts(confidence: float) -> dict[str, str]:
 def size_facts(table: pd.DataFrame) -> dict[str, str]:
     """Facts of `validation.by_size`: the coverage of the sample's mean, and the ratio of the default bound, by size."""
     bare, bet = (table[table["bound"] == bound] for bound in ("sample-mean", "betting"))
-    found = {
-        "sample_mean_coverage": f"{facts.percent(bare['coverage'].min())} to {facts.percent(bare['coverage'].max())}"
-    }
+    known = bare["coverage"].dropna()
+    ends = f"{facts.percent(known.min())} to {facts.percent(known.max())}" if len(known) else ABSENT
+    found = {"sample_mean_coverage": ends}
     for row in table.itertuples():
         name = f"{row.bound.replace('-', '_')}_{row.size}"
         found |= {f"coverage_{name}": facts.percent(row.coverage), f"ratio_{name}": facts.fixed(row.ratio, 2)}
@@ -105,13 +108,17 @@ def risk_facts(table: pd.DataFrame) -> dict[str, str]:
 
 
 def rule_facts(table: pd.DataFrame, alphas) -> dict[str, str]:
-    """Facts of the simpler rules: how many pairs of data, search, k and target each meets, and how wide it errs."""
+    """Facts of the simpler rules: how many pairs of data, search, k and target each meets, and how wide it errs.
+
+    A rule that a run does not try, among the alphas cited too, is "not available".
+    """
     found = {}
+    alphas = sorted({*alphas, *CITED_ALPHAS})
     named = {f"alpha{alpha:g}".replace(".", "_"): table[table["alpha"] == alpha] for alpha in alphas}
     named["law"] = table[table["rule"] == "law"]
     for name, own in named.items():
         known = own["ratio"].dropna()
-        found |= {f"{name}_met": f"{int(own['meets'].sum())} of {len(own)}"}
+        found |= {f"{name}_met": f"{int(own['meets'].sum())} of {len(own)}" if len(own) else ABSENT}
         found |= {f"{name}_short": facts.fixed((own["target"] - own["overlap"]).max()) if len(own) else ABSENT}
         ends = facts.interval(known.min(), known.max(), 2) if len(known) else ABSENT
         found |= {f"{name}_ratio": ends}

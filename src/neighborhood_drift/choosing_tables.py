@@ -58,12 +58,15 @@ def choices(searched: dict, targets, *, size: int, points: int, confidence: floa
 
 
 def by_k(table: pd.DataFrame) -> pd.DataFrame:
-    """Lay out `choices` for readers: one row a search and target, one column a k; a dash where none is certified."""
+    """Lay out `choices` for readers: one row a search and target, one column a k.
+
+    A cell holds the certified ef and, in brackets, the least that is good enough; "none" where there is none.
+    """
     shown = table.assign(
         search=table["engine"].map(label),
         text=[
-            NONE if np.isnan(ef) else f"{ef:.0f} ({s:.0f})"
-            for ef, s in zip(table["ef"], table["smallest"], strict=True)
+            NONE if np.isnan(ef) else f"{ef:.0f} ({NONE if np.isnan(least) else f'{least:.0f}'})"
+            for ef, least in zip(table["ef"], table["smallest"], strict=True)
         ],
     )
     wide = shown.pivot_table(index=["search", "target"], columns="k", values="text", aggfunc="first", sort=False)
@@ -135,7 +138,8 @@ def simpler(table: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         data, search, rule, met (of how many pairs of k and target), and over those pairs the lowest overlap minus
-        target, and the least and the largest ratio to the smallest ef that is good enough.
+        target (the overlap is that of `simple_rules.overlap_at`: read off a line between the efforts searched), and the
+        least and the largest ratio to the smallest ef that is good enough.
     """
     rows = []
     named = table.assign(name=[_rule(row.rule, row.alpha) for row in table.itertuples()])
@@ -184,7 +188,7 @@ def _rule(rule, alpha) -> str:
 
 
 def _percent_interval(share, low, high) -> str:
-    return f"{facts.percent(share)} ({100 * low:.1f} to {100 * high:.1f})"
+    return ABSENT if np.isnan(share) else f"{facts.percent(share)} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def _ratio(middle, low, high) -> str:

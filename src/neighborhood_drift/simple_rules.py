@@ -6,19 +6,25 @@ import numpy as np
 import pandas as pd
 
 from .calibration import Calibration
-from .choosing import Searched, lowest_effort, smallest
+from .choosing import Searched, lowest_effort, smallest, within
 from .indexes.base import Index
 from .law import Law, fit, predict, visit_probability
 
+# efforts that are a number of candidates, which is what the law is about; others count cells, say
+CANDIDATES = ("efSearch", "ef", "EF", "expansion_search", "search_L", "search_k")
+
 
 def overlap_at(searched: Searched, ef: float) -> float:
-    """Mean overlap at an effort between those searched, on a line over log ef; outside, that of the nearest.
+    """Mean overlap at an effort between those searched, on a line over log ef; no search is made.
 
-    >>> overlap_at(Searched(np.array([1, 4]), {"overlap": np.array([[0.2], [0.1]])}, None, None), 2)
+    Below the lowest effort searched it is that of the lowest, so too high; above the highest, where hardly anything is
+    lost, that of the highest.
+
+    >>> round(overlap_at(Searched(np.array([1, 4]), {"overlap": np.array([[0.2], [0.1]])}, None, None), 2), 6)
     0.85
     """
     means = 1 - searched.losses["overlap"].mean(axis=1)
-    return round(float(np.interp(np.log(ef), np.log(searched.efs), means)), 12)
+    return float(np.interp(np.log(ef), np.log(searched.efs), means))
 
 
 def law_effort(law: Law, k: int, least: float, *, floor: int = 1, highest: int) -> int | None:
@@ -51,7 +57,7 @@ def law_effort(law: Law, k: int, least: float, *, floor: int = 1, highest: int) 
     return high
 
 
-def rules(searched: Searched, k: int, targets, alphas, law: Law, index: Index) -> pd.DataFrame:
+def rules(searched: Searched, k: int, targets, alphas, law: Law | None, index: Index) -> pd.DataFrame:
     """The efforts that simpler rules give for a mean overlap, and what they reach.
 
     Parameters
@@ -63,8 +69,8 @@ def rules(searched: Searched, k: int, targets, alphas, law: Law, index: Index) -
         Mean overlaps that are wanted.
     alphas : iterable of float
         Of ef = alpha k.
-    law : Law
-        Of `probe`.
+    law : Law or None
+        Of `probe`; None, where the law says nothing: no rows for it.
     index : Index
         The one searched; an ef below its `lowest_effort` counts as that.
 
@@ -80,18 +86,21 @@ def rules(searched: Searched, k: int, targets, alphas, law: Law, index: Index) -
         best = smallest(searched.losses["overlap"], 1 - least)
         true_ef = float(searched.efs[best]) if best >= 0 else np.nan
         found = [("alpha k", alpha, min(highest, max(floor, round(alpha * k)))) for alpha in alphas]
-        found.append(("law", np.nan, law_effort(law, k, least, floor=floor, highest=highest)))
+        if law is not None:
+            found.append(("law", np.nan, law_effort(law, k, least, floor=floor, highest=highest)))
         for rule, alpha, ef in found:
             reached = np.nan if ef is None else overlap_at(searched, ef)
             row = {"rule": rule, "alpha": alpha, "k": k, "target": least, "ef": np.nan if ef is None else float(ef)}
-            # a mean of overlaps and one minus a mean of losses differ in the last bits
-            row |= {"overlap": reached, "meets": bool(reached >= least - 1e-9), "smallest": true_ef}
+            row |= {"overlap": reached, "meets": bool(within(1 - reached, 1 - least)), "smallest": true_ef}
             rows.append(row | {"ratio": row["ef"] / true_ef})
     return pd.DataFrame(rows)
 
 
-def probe(index: Index, calibration: Calibration, ef: int) -> Law:
+def probe(index: Index, calibration: Calibration, ef: int) -> Law | None:
     """Fit the drift law on one search: all exact neighbors known of a sample's queries asked for, at one ef.
+
+    The law is about the effort that the search really makes, which may be more than ``ef``. None for an engine without
+    an effort, or with one that is no number of candidates.
 
     >>> from neighborhood_drift.calibration import calibration_sample
     >>> from neighborhood_drift.indexes import build_index
@@ -99,6 +108,9 @@ def probe(index: Index, calibration: Calibration, ef: int) -> Law:
     >>> probe(build_index("faiss-hnsw", base, M=4), calibration_sample(base, 100, size=50), 10).a > 0
     True
     """
-    exclude = False if calibration.rows is None else calibration.rows
+    if index.effort not in CANDIDATES:
+        return None
+    alone = calibration.rows is not None
+    exclude, effort = calibration.rows if alone else False, index.effective_ef(calibration.exact.k + alone, ef)
     found = index.search(calibration.queries, calibration.exact.k, ef=ef, exclude_self=exclude)
-    return fit({ef: visit_probability(calibration.exact, found)})
+    return fit({effort: visit_probability(calibration.exact, found)})

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from .calibration.bounds import certain
+from .calibration.bounds import certain, coin_stream
 from .checks import InputError, whole_number
-from .choosing import smallest
+from .choosing import smallest, within
 
 AT_ONCE = 100  # samples in memory at a time
 NEAR = 2  # how far a hardest limit may be from the one asked: half to twice
+HAIR = 1e-9  # how far it is below the loss that fails it, relative: ten times what `within` lets pass
 AS_ASKED, HARDEST = "as asked", "hardest"
 
 
@@ -62,7 +63,7 @@ def chosen(losses, limit: float, drawn, bound: str, confidence: float = 0.95, se
     losses = np.asarray(losses, dtype=np.float64)
     if bound == "risk-control":  # its losses must not grow with effort
         losses = np.maximum.accumulate(losses[::-1])[::-1]
-    generator = np.random.default_rng(seed)
+    generator = coin_stream(seed)
     found = []
     for start in range(0, len(drawn), AT_ONCE):
         part = drawn[start : start + AT_ONCE]
@@ -152,14 +153,13 @@ def coverage(table: pd.DataFrame, limit: float) -> dict:
         with its 95 % interval.
     """
     none = table["ef"].isna()
-    # summation order differs between a mean of all and a mean of rows
-    kept = none | (table["loss"] <= limit + 1e-12)
+    kept = none | within(table["loss"], limit)
     low, high = share_interval(kept.sum(), len(table))
     ratio = (table["ef"] / table["smallest"]).dropna()
     ends = ratio.quantile([0.05, 0.5, 0.95]).tolist() if len(ratio) else [np.nan] * 3
     loss = table["loss"].fillna(0.0)
     half = 1.96 * loss.std(ddof=1) / np.sqrt(len(loss)) if len(loss) > 1 else np.nan
-    rest = np.nan if table["rest"].isna().all() else float((none | (table["rest"] <= limit + 1e-12)).mean())
+    rest = np.nan if table["rest"].isna().all() else float((none | within(table["rest"], limit)).mean())
     return {
         "samples": len(table), "coverage": float(kept.mean()), "coverage_low": low, "coverage_high": high, "rest": rest,
         "none": float(none.mean()), "ratio": ends[1], "ratio_low": ends[0], "ratio_high": ends[2],
@@ -188,7 +188,7 @@ def hardest(losses, limit: float) -> float:
     """
     means = np.asarray(losses, dtype=np.float64).mean(axis=1)
     near = means[(means >= limit / NEAR) & (means <= limit * NEAR)]
-    return float(near[np.abs(near - limit).argmin()] * (1 - 1e-9)) if len(near) else np.nan
+    return float(near[np.abs(near - limit).argmin()] * (1 - HAIR)) if len(near) else np.nan
 
 
 def validated(cases, targets: dict, *, size: int, times: int, confidence: float = 0.95, seed: int = 0) -> pd.DataFrame:
@@ -234,22 +234,26 @@ def by_size(losses, efs, limit: float, *, sizes, bounds, times: int, confidence=
     Parameters
     ----------
     losses, efs, limit, times, confidence, seed
-        Of `resplits`; the coverage is that at the `hardest` limit, where there is one, the ratio that at ``limit``.
+        Of `resplits`; the coverage is that at the `hardest` limit, the ratio that at ``limit``.
     sizes : iterable of int
     bounds : iterable of str
 
     Returns
     -------
     DataFrame
-        bound, size, coverage with its interval at the hardest limit; none, ratio and its quantiles at the limit.
+        bound, size, coverage with its interval at the hardest limit (nan where no effort has a loss near the limit);
+        none, ratio and its quantiles at the limit.
     """
+    names = ("coverage", "coverage_low", "coverage_high")
     rows, worst = [], hardest(losses, limit)
     for bound in bounds:
         for size in sizes:
             options = {"size": size, "bound": bound, "times": times, "confidence": confidence, "seed": seed}
             asked = coverage(resplits(losses, efs, limit, **options), limit)
-            held = asked if np.isnan(worst) else coverage(resplits(losses, efs, worst, **options), worst)
-            kept = {name: held[name] for name in ("coverage", "coverage_low", "coverage_high")}
+            kept = dict.fromkeys(names, np.nan)
+            if not np.isnan(worst):
+                held = coverage(resplits(losses, efs, worst, **options), worst)
+                kept = {name: held[name] for name in names}
             rest = {name: asked[name] for name in ("none", "ratio", "ratio_low", "ratio_high")}
             rows.append({"bound": bound, "size": size, **kept, **rest})
     return pd.DataFrame(rows)

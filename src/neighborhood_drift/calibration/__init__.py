@@ -2,8 +2,17 @@
 
 from .choose import choose_ef, default_efs, measure, measure_all
 from .decide import Choice, decide, queries_needed
+from .parse import parse_target
 from .sample import Calibration, calibration_sample
-from .targets import BarycenterShift, DistanceRatio, LidBias, MeanOverlap, ShareBelow, Target, parse_target
+from .targets import (
+    BarycenterShift,
+    DistanceRatio,
+    LidBias,
+    MeanOverlap,
+    ShareBelow,
+    Target,
+    TieAwareRecall,
+)
 
 __all__ = [
     "BarycenterShift",
@@ -14,6 +23,7 @@ __all__ = [
     "MeanOverlap",
     "ShareBelow",
     "Target",
+    "TieAwareRecall",
     "calibration_sample",
     "choose_ef",
     "decide",

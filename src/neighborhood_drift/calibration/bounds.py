@@ -39,15 +39,24 @@ def clopper_pearson(losses: np.ndarray, delta: float, seed: int = 0) -> np.ndarr
 
     A loss x becomes 1 with probability x, else 0: for overlap, one of the k true neighbors is drawn and looked for.
     That has the mean of the losses exactly, and the bound is the exact binomial one (Clopper and Pearson 1934), the
-    (1 - delta) quantile of Beta(s + 1, q - s) after s ones. Losses that are 0 or 1 need no coin. One draw a query, of
-    ``seed``, serves all rows.
+    (1 - delta) quantile of Beta(s + 1, q - s) after s ones. Losses that are 0 or 1 need no coin. One draw a query
+    serves all rows; it has a random stream of its own, so that a sample drawn with the same ``seed`` has no part in it.
 
     >>> clopper_pearson(np.zeros((1, 299)), 0.05).round(5)
     array([0.00997])
     """
-    coins = np.random.default_rng(seed).random(losses.shape[1])
+    coins = coin_stream(seed).random(losses.shape[1])
     ones = (coins < losses).sum(axis=1)
     return np.where(ones < losses.shape[1], beta.ppf(1 - delta, ones + 1, np.maximum(losses.shape[1] - ones, 1)), 1.0)
+
+
+def coin_stream(seed: int) -> np.random.Generator:
+    """The random numbers of coins: another stream than ``default_rng(seed)``, which draws the samples.
+
+    >>> bool(coin_stream(3).random() == np.random.default_rng(3).random())
+    False
+    """
+    return np.random.default_rng([seed, 1])
 
 
 def betting(losses: np.ndarray, delta: float) -> np.ndarray:
@@ -137,12 +146,21 @@ def least_queries(name: str, limit: float, delta: float) -> int:
     if limit >= 1:
         return 1
     low, high = 0, 1
-    while not certain(name, np.zeros((1, high)), limit, delta)[0]:
+    while not _suffices(name, high, limit, delta):
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        if certain(name, np.zeros((1, middle)), limit, delta)[0]:
-            high = middle
-        else:
-            low = middle
+        low, high = (low, middle) if _suffices(name, middle, limit, delta) else (middle, high)
     return high
+
+
+def _suffices(name: str, count: int, limit: float, delta: float) -> bool:
+    """`certain` for so many losses of 0, from the formulas alone: no array is made."""
+    if name == "betting":
+        capital = count * np.log1p(STAKES * (1 / (1 - limit) - 1)) + np.log(CAPITAL)
+        return bool(np.logaddexp.reduce(capital) >= -np.log(delta))
+    if name == "clopper-pearson":
+        return -np.expm1(np.log(delta) / count) <= limit
+    if name == "risk-control":
+        return 1 / (count + 1) <= limit
+    return name == "sample-mean" or (count > 1 and 7 * np.log(2 / delta) / (3 * (count - 1)) <= limit)

@@ -11,8 +11,9 @@ from tqdm import tqdm
 from ..checks import InputError, one_of, whole_number
 from ..indexes.base import Index
 from .decide import BOUNDS, CORRECTIONS, Choice, checked_confidence, decide, queries_needed
+from .parse import parse_target
 from .sample import Calibration
-from .targets import Target, parse_target
+from .targets import Target
 
 FINE, COARSE = 1.2, 2.0  # ratios of neighboring values of ef, up to 4 k or 256, and beyond
 FINE_TO, FINE_AT_LEAST, COARSE_TO, AT_LEAST = 4, 256, 16, 1024
@@ -92,29 +93,40 @@ def measure_all(index: Index, calibration: Calibration, k: int, efs, targets, *,
     list of (m, q) float64
         As of `measure`, one a target.
     DataFrame
-        One row an ef: effective_ef (as the library applies it; nan without a knob), distance_computations (a query;
-        nan where the library does not count), microseconds (wall time a query, with the index's search threads).
+        One row an ef: effective_ef (as the library applies it; nan without a knob), and the costs of `search_once`.
     """
-    if not index.built_over(calibration.base):
-        raise InputError("the index was built over other points than the sample's base; both must be the same.")
+    refuse_other(index, calibration)
     k = whole_number(k, "k", 1, calibration.exact.k)
     efs = [whole_number(ef, "ef", 1) for ef in efs]
-    exact_k, alone = calibration.exact.first(k), calibration.rows is not None
-    count = len(calibration.queries)
-    losses, costs = [[] for _ in targets], []
+    losses, costs, alone = [], [], calibration.rows is not None
     for ef in tqdm(efs, desc=f"{index.engine}, k = {k}", unit="ef", disable=None if progress else True):
-        found = index.search(calibration.queries, k, ef=ef, exclude_self=calibration.rows if alone else False)
-        for target, rows in zip(targets, losses, strict=True):
-            rows.append(target.per_query(calibration, exact_k, found))
-        effective, computed = index.effective_ef(k + alone, ef), index.distance_computations
-        costs.append(
-            {
-                "effective_ef": np.nan if effective is None else float(effective),
-                "distance_computations": np.nan if computed is None else computed / count,
-                "microseconds": 1e6 * index.search_seconds / count,
-            }
-        )
-    return [np.array(rows) for rows in losses], pd.DataFrame(costs)
+        found, cost = search_once(index, calibration, k, ef, targets)
+        effective = index.effective_ef(k + alone, ef)
+        losses.append(found)
+        costs.append({"effective_ef": np.nan if effective is None else float(effective), **cost})
+    return [np.array([one[place] for one in losses]) for place in range(len(targets))], pd.DataFrame(costs)
+
+
+def search_once(index: Index, calibration: Calibration, k: int, ef: int, targets) -> tuple[list[np.ndarray], dict]:
+    """One search of a sample's queries: their losses for each target, (q,) each, and what it cost.
+
+    The cost is distance_computations (a query; nan where the library does not count) and microseconds (wall time a
+    query, with the index's search threads).
+    """
+    exclude = False if calibration.rows is None else calibration.rows
+    found, exact_k = index.search(calibration.queries, k, ef=ef, exclude_self=exclude), calibration.exact.first(k)
+    computed, count = index.distance_computations, len(calibration.queries)
+    cost = {
+        "distance_computations": np.nan if computed is None else computed / count,
+        "microseconds": 1e6 * index.search_seconds / count,
+    }
+    return [target.per_query(calibration, exact_k, found) for target in targets], cost
+
+
+def refuse_other(index: Index, calibration: Calibration) -> None:
+    """Raise an `InputError` where an index was built over other points than a sample's base."""
+    if not index.built_over(calibration.base):
+        raise InputError("the index was built over other points than the sample's base; both must be the same.")
 
 
 def choose_ef(
@@ -189,7 +201,7 @@ def refuse_few(count: int, target: Target, confidence: float = 0.95, **how) -> N
     if count < needed:
         raise InputError(
             f"a sample of {count} queries cannot certify {target.text} at a confidence of {confidence:g}, even without "
-            f"a single loss; at least {needed} are needed."
+            f"a single loss; at least {needed:,} are needed."
         )
 
 

@@ -177,7 +177,7 @@ def decide(
         "bonferroni": each tested at (1 - confidence) / m, the smallest that passes chosen.
         "none", for comparison: each tested at 1 - confidence, the smallest that passes chosen. Risk control needs none.
     seed : int, default 0
-        Of the coins of "clopper-pearson".
+        Of the coins of "clopper-pearson", which are independent of a sample drawn with the same seed.
 
     Returns
     -------
@@ -192,9 +192,10 @@ def decide(
     Notes
     -----
     What is guaranteed: for queries drawn independently from one population, sample and later queries alike, and for
-    this one index, the probability over the draw of the sample that the mean loss at the chosen ef exceeds the limit is
-    at most 1 - confidence; where no ef is chosen there is no claim. Nothing is said about another index, nor about
-    queries of another kind. `bounds` says what holds for draws without replacement.
+    this one index, the probability over the draw of the sample, and for "clopper-pearson" over its coins too, that the
+    mean loss at the chosen ef exceeds the limit is at most 1 - confidence; where no ef is chosen there is no claim.
+    Nothing is said about another index, nor about queries of another kind. `bounds` says what holds for draws without
+    replacement.
 
     Fixed sequence: the first ef in the order whose mean loss exceeds the limit is passed with probability at most
     1 - confidence, and without passing it no later one is reached, so no penalty is due for the number of values

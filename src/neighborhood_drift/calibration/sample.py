@@ -41,6 +41,17 @@ class Calibration:
         rows = None if self.rows is None else self.rows[which]
         return Calibration(self.base, self.queries[which], rows, self.exact.rows(which), self.metric, self.seconds)
 
+    def tied(self, k: int) -> np.ndarray:
+        """(q,) bool: whether the k-th neighbor and the next are equally near, so that which one is in a list is chance.
+
+        False where the next is not known.
+
+        >>> calibration_sample([[0.0], [1.0], [-1.0], [5.0]], 2).tied(1).tolist().count(True)
+        1
+        """
+        near = self.exact.distances[:, k - 1 : k + 1]
+        return (near[:, 0] == near[:, 1]) if near.shape[1] == 2 else np.zeros(len(near), dtype=bool)
+
 
 def calibration_sample(
     base, k: int, *, queries=None, size: int = 500, metric: str = "l2", seed: int = 0, exact: Neighbors | None = None

@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from ..calibration import Choice, calibration_sample, choose_ef, parse_target
+from ..calibration import Choice, MeanOverlap, ShareBelow, calibration_sample, choose_ef, parse_target
 from ..calibration.choose import refuse_few
 from ..calibration.decide import BOUNDS, checked_confidence
 from ..checks import METRICS, InputError, one_of, vectors, whole_number
@@ -20,6 +20,8 @@ from ..kinds import label, named
 
 NOT_REACHED = 3  # exit status where no ef is certified
 FORMATS = (".svg", ".pdf", ".png")
+TIED = 0.01  # share of queries with a tie at their k-th distance, from which on it is said
+LARGER = "Larger values can be tried with --efs and another --seed: chosen after this sample, they need another sample."
 OFFERED = [name for name in BOUNDS if name != "sample-mean"]
 
 
@@ -30,8 +32,9 @@ def tune(
         str,
         typer.Option(
             metavar="NAME=NUMBER",
-            help="overlap=0.99, below-0.9=0.05 (share of queries with overlap below 0.9), distance-ratio=1.01, "
-            "barycenter=0.05 or lid-bias=0.05, with numbers of your own.",
+            help="overlap=0.99, recall=0.99 (as overlap, but equally near points count), below-0.9=0.05 (share of "
+            "queries with overlap below 0.9), distance-ratio=1.01, barycenter=0.05 or lid-bias=0.05, with numbers of "
+            "your own.",
         ),
     ] = "overlap=0.99",
     engine: Annotated[
@@ -49,10 +52,23 @@ def tune(
             help="Vectors as they will be asked.  [default: points of the base, each left out of its own answer]",
         ),
     ] = None,
-    confidence: Annotated[float, typer.Option(help="Of the guarantee.")] = 0.95,
+    confidence: Annotated[
+        float,
+        typer.Option(
+            help="Of the guarantee. Not used for distance-ratio, barycenter and lid-bias, which hold in expectation, "
+            "unless --bound names another bound."
+        ),
+    ] = 0.95,
     sample: Annotated[int, typer.Option(help="Queries drawn, whose exact neighbors are found.")] = 500,
     metric: Annotated[str | None, typer.Option(help="l2 or cosine.  [default: l2, or the index's]")] = None,
-    efs: Annotated[str, typer.Option(metavar="N,N,...", help="Values to try.  [default: a grid that k decides]")] = "",
+    efs: Annotated[
+        str,
+        typer.Option(
+            metavar="N,N,...",
+            help="Values to try. Chosen after an answer, they need another --seed, which draws another sample.  "
+            "[default: a grid that k decides]",
+        ),
+    ] = "",
     bound: Annotated[str, typer.Option(help=f"{', '.join(OFFERED)}.  [default: what suits the target]")] = "",
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a figure: .svg, .pdf or .png.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
@@ -84,21 +100,24 @@ def tune(
     if kept is not None:
         metric = metric or kept.metric
     base = vectors(load_dataset(vectors_).vectors, "the vectors", metric=metric or "l2")
-    asked = None if queries is None else load_dataset(queries).vectors
+    asked = None if queries is None else _queries(queries, base, metric or "l2")
     whole_number(k, "--k", 1, len(base) - (asked is None))
     count = min(sample, len(base if asked is None else asked))
     refuse_few(count, wanted, confidence, bound=name)
 
     searched = _index(kept, base, engine, index, metric or "l2", seed, threads)
     _say(f"finding the exact {k} neighbors of {count:,} queries")
-    drawn = calibration_sample(base, k, queries=asked, size=sample, metric=searched.metric, seed=seed)
+    # one neighbor more, where there is one, tells which lists end in a tie
+    deep = min(k + 1, len(base) - (asked is None))
+    drawn = calibration_sample(base, deep, queries=asked, size=sample, metric=searched.metric, seed=seed)
     choice = choose_ef(
         searched, wanted, k, confidence, sample=drawn, efs=tried, bound=name, seed=seed, progress=progress
     )
+    tied = float(drawn.tied(k).mean())
+    told = _as_json(choice, searched, tied) if as_json else _as_text(choice, searched, asked is None, tied)
+    typer.echo(json.dumps(told, indent=1) if as_json else told)
     if plot is not None:
         _plot(choice, searched, plot)
-    answer = json.dumps(_as_json(choice, searched), indent=1) if as_json else _as_text(choice, searched, asked is None)
-    typer.echo(answer)
     if choice.ef is None:
         raise typer.Exit(NOT_REACHED)
 
@@ -115,6 +134,11 @@ def _efs(text: str) -> list[int] | None:
     return [whole_number(value, "a value of --efs", 1) for value in values]
 
 
+def _queries(name: str, base, metric: str):
+    """Vectors to be asked, refused before any long work where they do not fit the base."""
+    return vectors(load_dataset(name).vectors, "--queries", metric=metric, dimension=base.shape[1])
+
+
 def _index(kept: Index | None, base, engine, path, metric, seed, threads) -> Index:
     """The index read, checked against what was asked for, or a new one."""
     if kept is None:
@@ -126,6 +150,10 @@ def _index(kept: Index | None, base, engine, path, metric, seed, threads) -> Ind
         return built
     if engine is not None and named(engine)[0] != kept.engine:
         raise InputError(f"--engine is {engine}, but {path} holds an index of {kept.engine}; leave --engine out.")
+    other = {} if engine is None else named(engine)[1]
+    if any(kept.params.get(name) != value for name, value in other.items()):
+        built = ", ".join(f"{name}={value}" for name, value in kept.params.items()) or "no parameters"
+        raise InputError(f"--engine is {engine}, but {path} holds an index built with {built}; leave --engine out.")
     if metric != kept.metric:
         raise InputError(f"--metric is {metric}, but {path} holds an index for {kept.metric}; leave --metric out.")
     if not kept.built_over(base):
@@ -146,7 +174,7 @@ def _plot(choice: Choice, searched: Index, path: Path) -> None:
         figure.savefig(part, format=path.suffix[1:].lower())
 
 
-def _as_text(choice: Choice, searched: Index, alone: bool) -> str:
+def _as_text(choice: Choice, searched: Index, alone: bool, tied: float) -> str:
     knob = f"ef is its {searched.effort}" if searched.effort else "it has no effort to set"
     metric = {"l2": "Euclidean distance", "cosine": "cosine distance"}[searched.metric]
     asked = "points of the base, each left out of its own answer" if alone else "drawn from --queries"
@@ -174,7 +202,9 @@ def _as_text(choice: Choice, searched: Index, alone: bool) -> str:
     return "\n".join(
         [
             choice.sentence,
-            *(["Larger values can be tried with --efs."] if more else []),
+            *_measured(choice),
+            *([LARGER] if more else []),
+            *_ties(choice, tied),
             "",
             shown.to_string(index=False),
             "",
@@ -189,7 +219,23 @@ def _as_text(choice: Choice, searched: Index, alone: bool) -> str:
     )
 
 
-def _as_json(choice: Choice, searched: Index) -> dict:
+def _measured(choice: Choice) -> list[str]:
+    if choice.ef is None:
+        return []
+    shown, (low, high) = choice.target.shown, choice.interval
+    return [f"95 % interval of the measured {shown(choice.estimate)}: {shown(low)} to {shown(high)}, by the bootstrap."]
+
+
+def _ties(choice: Choice, tied: float) -> list[str]:
+    if tied < TIED or not isinstance(choice.target, (MeanOverlap, ShareBelow)):
+        return []
+    return [
+        f"For {100 * tied:.0f} % of the queries the next point is as near as the last neighbor, and overlap asks for "
+        "that very neighbor: --target recall=0.99 takes any point as near."
+    ]
+
+
+def _as_json(choice: Choice, searched: Index, tied: float) -> dict:
     table = choice.table.astype(object).where(choice.table.notna(), None)
     low, high = choice.interval
     return {
@@ -207,6 +253,7 @@ def _as_json(choice: Choice, searched: Index) -> dict:
         "estimate": None if choice.ef is None else choice.estimate,
         "interval": None if choice.ef is None else [low, high],
         "queries": choice.queries,
+        "tied": tied,
         "method": list(choice.method),
         "seconds": {"build": searched.seconds, **choice.seconds},
         "table": table.to_dict(orient="records"),
