@@ -75,6 +75,16 @@ def test_certain_agrees_with_the_bound(losses, limit):
             assert certain(name, losses, limit, 0.05)[0] == (bound <= limit)
 
 
+@pytest.mark.parametrize("seed", [0, 1, 7])
+def test_coins_have_no_part_in_the_draw_of_a_sample_with_the_same_seed(seed):
+    whole = 400
+    bounds = upper("clopper-pearson", 0.5 * np.eye(whole), 0.05, seed)  # row i is higher where coin i is a loss
+    coins, drawn = bounds > bounds.min(), np.random.default_rng(seed).random(whole) < 0.5
+    assert 0 < coins.sum() < whole
+    # as many agreements as of independent fair coins, but for once in 10,000 times
+    assert abs((coins == drawn).sum() - whole / 2) <= whole / 2 - binom.ppf(5e-5, whole, 0.5)
+
+
 def test_risk_control_is_its_formula():
     losses = np.random.default_rng(0).random((1, 80))
     assert upper("risk-control", losses, 0.05)[0] == pytest.approx(80 / 81 * losses.mean() + 1 / 81)
@@ -82,11 +92,20 @@ def test_risk_control_is_its_formula():
 
 @pytest.mark.parametrize("name", [*VALID, "risk-control"])
 def test_least_queries_suffice_without_a_loss_and_one_fewer_does_not(name):
-    for limit in (0.5, 0.05, 0.01):
-        count = least_queries(name, limit, 0.05)
-        assert certain(name, np.zeros((1, count)), limit, 0.05)[0]
-        assert count == 1 or not certain(name, np.zeros((1, count - 1)), limit, 0.05)[0]
+    for limit in (0.5, 0.1234, 0.05, 0.01, 0.0037):
+        for delta in (0.05, 0.5, 1e-4):
+            count = least_queries(name, limit, delta)
+            assert certain(name, np.zeros((1, count)), limit, delta)[0]
+            assert count == 1 or not certain(name, np.zeros((1, count - 1)), limit, delta)[0]
     assert least_queries("clopper-pearson", 0.01, 0.05) == np.ceil(np.log(0.05) / np.log(0.99))
+
+
+def test_least_queries_of_a_tiny_limit_need_no_array_of_losses():
+    few = least_queries("clopper-pearson", 1e-8, 0.05)
+    assert few == pytest.approx(np.log(1 / 0.05) / 1e-8, rel=1e-6)
+    assert least_queries("risk-control", 1e-8, 0.05) == pytest.approx(1e8, rel=1e-6)
+    assert few < least_queries("betting", 1e-8, 0.05) < least_queries("empirical-bernstein", 1e-8, 0.05)
+    assert least_queries("sample-mean", 1e-8, 0.05) == 1
 
 
 def populations():

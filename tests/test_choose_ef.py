@@ -10,6 +10,7 @@ from neighborhood_drift.calibration import (
     LidBias,
     MeanOverlap,
     ShareBelow,
+    TieAwareRecall,
     calibration_sample,
     default_efs,
     measure,
@@ -17,6 +18,7 @@ from neighborhood_drift.calibration import (
 from neighborhood_drift.calibration.choose import measure_all
 from neighborhood_drift.metrics import drift
 
+MEAN = MeanOverlap(0.9)
 GEOMETRIC = {
     DistanceRatio(1.01): lambda table: table["mean_distance_ratio"] - 1,
     BarycenterShift(0.05): lambda table: table["barycenter_shift"],
@@ -37,6 +39,18 @@ def index(base):
 @pytest.fixture(scope="module")
 def sample(base):
     return calibration_sample(base, 20, size=400, seed=1)
+
+
+@pytest.fixture(scope="module")
+def one():
+    """A point whose three true neighbors are all copies of it, two more copies, and three points far away."""
+    sample = calibration_sample(np.r_[np.zeros((6, 2)), np.full((3, 2), 9.0)].astype(np.float32), 3, size=9)
+    return sample.part(np.flatnonzero(sample.rows == 0))
+
+
+@pytest.fixture(scope="module")
+def copies():
+    return np.repeat(np.random.default_rng(3).normal(size=(40, 6)), 20, axis=0).astype(np.float32)
 
 
 def test_a_sample_is_drawn_without_replacement_and_leaves_each_point_out(base, sample):
@@ -89,7 +103,7 @@ def test_geometric_losses_are_the_columns_of_the_drift_table(base, metric, targe
 
 
 @pytest.mark.parametrize(
-    "target", [MeanOverlap(0.9), ShareBelow(0.9, 0.05), *GEOMETRIC], ids=lambda t: type(t).__name__
+    "target", [MEAN, TieAwareRecall(0.9), ShareBelow(0.9, 0.05), *GEOMETRIC], ids=lambda t: type(t).__name__
 )
 def test_a_missing_slot_is_the_highest_loss_and_an_exact_list_is_none(base, target):
     sample = calibration_sample(base, 4, size=2)
@@ -97,27 +111,46 @@ def test_a_missing_slot_is_the_highest_loss_and_an_exact_list_is_none(base, targ
     ids, distances = exact.ids.copy(), exact.distances.copy()
     ids[0, 1:], distances[0, 1:] = -1, np.inf
     losses = target.per_query(sample, exact, Neighbors(ids, distances))
-    assert losses[1] == 0 and losses[0] == (0.75 if isinstance(target, MeanOverlap) else 1)
+    assert losses[1] == 0 and losses[0] == (0.75 if isinstance(target, (MeanOverlap, TieAwareRecall)) else 1)
 
 
 @pytest.mark.parametrize("target", list(GEOMETRIC), ids=lambda target: type(target).__name__)
-def test_what_is_not_defined_is_the_highest_loss_unless_the_list_is_exact(target):
-    base = np.r_[np.zeros((6, 2)), np.full((3, 2), 9.0)].astype(np.float32)  # all true distances of point 0 are 0
-    sample = calibration_sample(base, 3, size=9)
-    one = sample.part(np.flatnonzero(sample.rows == 0))
+def test_what_is_not_defined_is_the_highest_loss_unless_the_list_is_exact(target, one):
     far = Neighbors([[6, 7, 8]], np.full((1, 3), 9 * np.sqrt(2)))
     assert target.per_query(one, one.exact, far)[0] == 1
     assert target.per_query(one, one.exact, one.exact)[0] == 0
 
 
-def test_of_neighbors_all_at_distance_0_any_are_as_good():
-    base = np.r_[np.zeros((6, 2)), np.full((3, 2), 9.0)].astype(np.float32)
-    sample = calibration_sample(base, 3, size=9)
-    one = sample.part(np.flatnonzero(sample.rows == 0))
+def test_of_neighbors_all_at_distance_0_any_are_as_good(one):
     other = Neighbors([[3, 4, 5]], np.zeros((1, 3)))
     assert DistanceRatio(1.01).per_query(one, one.exact, other)[0] == 0
     assert BarycenterShift(0.05).per_query(one, one.exact, other)[0] == 0
     assert MeanOverlap(0.9).per_query(one, one.exact, other)[0] > 0
+
+
+@pytest.mark.parametrize("metric", ["l2", "cosine"])
+def test_of_copies_any_is_as_near_and_overlap_asks_for_the_very_ones(copies, one, metric):
+    index = build_index("faiss-hnsw", copies, metric=metric)
+    sample = calibration_sample(copies, 11, size=400, metric=metric)
+    assert sample.tied(10).all() and not sample.tied(11).any()  # the 12th is not known
+    (lost, missed), _ = measure_all(index, sample, 10, [index.effort_range()[1]], [MEAN, TieAwareRecall(0.99)])
+    assert lost.mean() > 0.1 and (missed == 0).all()
+    other = Neighbors([[3, 4, 5]], np.zeros((1, 3)))
+    assert TieAwareRecall(0.99).per_query(one, one.exact, other)[0] == 0 < MEAN.per_query(one, one.exact, other)[0]
+    assert choose_ef(index, "recall=0.99", 10, sample=sample).estimate == 1
+    assert choose_ef(index, "overlap=0.99", 10, sample=sample).ef is None
+
+
+@pytest.mark.parametrize("metric", ["l2", "cosine"])
+def test_tie_aware_recall_is_that_of_the_drift_table(base, metric):
+    index = build_index("faiss-hnsw", base, M=4, ef_construction=20, metric=metric)
+    sample = calibration_sample(base, 15, size=100, metric=metric)
+    found = index.search(sample.queries, 10, ef=10, exclude_self=sample.rows)
+    table = drift(base, sample.exact, {10: found}, rows=sample.rows, metric=metric)
+    losses = measure(index, sample, 10, [10], TieAwareRecall(0.9))[0]
+    assert losses.max() > 0
+    np.testing.assert_allclose(losses, 1 - table["tie_aware_recall"])
+    assert not sample.tied(10).any()
 
 
 def test_the_ef_chosen_reaches_the_target_on_the_whole_base(base, index, sample):
@@ -205,6 +238,7 @@ def test_a_target_may_be_text(index, sample):
 
 def test_targets_are_read_from_text():
     assert parse_target("overlap=0.95") == MeanOverlap(0.95)
+    assert parse_target("recall=0.95") == TieAwareRecall(0.95)
     assert parse_target("below-0.8=0.1") == ShareBelow(0.8, 0.1)
     assert parse_target("distance-ratio=1.02") == DistanceRatio(1.02)
     assert parse_target("barycenter=0.1") == BarycenterShift(0.1)
@@ -220,7 +254,7 @@ def test_other_text_is_no_target(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["overlap=0", "overlap=1", "below-0.9=1", "below-1.1=0.1", "distance-ratio=1", "lid-bias=nan"]
+    "text", ["overlap=0", "overlap=1", "recall=1", "below-0.9=1", "below-1.1=0.1", "distance-ratio=1", "lid-bias=nan"]
 )
 def test_numbers_outside_a_target_are_refused(text):
     with pytest.raises(InputError, match=r"it must be above 0 and (below|at most) 1"):

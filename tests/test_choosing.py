@@ -12,10 +12,11 @@ from neighborhood_drift.calibration import MeanOverlap, ShareBelow, calibration_
 from neighborhood_drift.choosing import Searched
 from neighborhood_drift.figures import guarantee as draw
 from neighborhood_drift.figures import summary as draw_summary
-from neighborhood_drift.law import Law, predict
+from neighborhood_drift.law import Law, fit, predict, visit_probability
 from neighborhood_drift.summaries import ABSENT
 from neighborhood_drift.validation import by_size, validated
 
+PAGE = {"title": "Which ef?", "data": "mine", "tested": "overlap", "terms": ["A term."], "rule": ["A rule."]}
 MEASURED = {"overlap": MeanOverlap(0.9), "below": ShareBelow(0.9, 0.05)}
 
 
@@ -133,10 +134,44 @@ def test_rules_meet_the_target_exactly_where_their_overlap_does(index, searched,
         np.testing.assert_allclose(table["ratio"], table["ef"] / table["smallest"])
 
 
-def test_overlap_between_efforts_is_that_of_the_search_at_them(searched):
-    found = searched["faiss-hnsw", 20]
-    for row, ef in enumerate(found.efs):
-        assert simple_rules.overlap_at(found, ef) == pytest.approx(1 - found.losses["overlap"][row].mean())
+def test_the_overlap_of_a_rule_is_nearly_that_of_a_search_at_its_ef(index, searched, parts):
+    """At efforts searched it is the very overlap, between them close to it, below them too high."""
+    pool, law, beside = parts[1], simple_rules.probe(index, parts[1], 20), 0
+    for (engine, k), found in searched.items():
+        own = index if engine == "faiss-hnsw" else index.unbounded()
+        for row in (
+            simple_rules.rules(found, k, [0.8, 0.93], [0.1, 0.7, 1, 2.3], law, own).dropna(subset="ef").itertuples()
+        ):
+            lists = own.search(pool.queries, k, ef=int(row.ef), exclude_self=pool.rows)
+            real = overlap(pool.exact.first(k), lists).mean()
+            if row.ef < found.efs[0]:
+                assert row.overlap >= real
+                continue
+            between = row.ef not in found.efs
+            assert row.overlap == pytest.approx(real, abs=0.01 if between else 1e-12)
+            beside += between
+    assert beside >= 4
+
+
+def test_the_law_is_fitted_at_the_effort_really_made(index, base, parts):
+    pool = parts[1]
+    wide = index.unbounded()
+    found = wide.search(pool.queries, 40, ef=41, exclude_self=pool.rows)
+    law = simple_rules.probe(wide, pool, 5)  # which is below k, so that the search makes 41
+    assert law == fit({41: visit_probability(pool.exact, found)})
+    assert law == simple_rules.probe(wide, pool, 41)
+
+
+@pytest.mark.parametrize("engine", ["faiss-ivf", "faiss-flat"])
+def test_there_is_no_law_where_effort_is_no_number_of_candidates(engine, index, base, parts, searched):
+    other = build_index(engine, base)
+    assert simple_rules.probe(other, parts[1], 5) is None
+    for law, own in ((None, index), (Law(2.0, 1.5), other)):
+        table = simple_rules.rules(searched["faiss-hnsw", 5], 5, [0.9], [1.0], law, own)
+        assert table["rule"].tolist() == ["alpha k"]
+    found = cited.rule_facts(table, [1.0])
+    assert found["law_met"] == found["law_short"] == found["law_ratio"] == ABSENT
+    draw.rules(table.assign(data="mine", engine="faiss-hnsw"), 0.9).draw_without_rendering()
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +197,8 @@ def test_no_ef_reads_none_in_tables_and_facts_and_what_was_not_asked_not_availab
     wide = tables.by_k(chosen)
     assert wide.shape == (6, 4)
     assert wide.loc[wide["target"] == 0.999, "k = 5"].str.startswith(tables.NONE).all()
+    lacking = tables.by_k(chosen.assign(smallest=np.nan))
+    assert f"({tables.NONE})" in lacking["k = 5"].iloc[0] and "nan" not in lacking.to_string()
 
 
 def test_the_cost_counts_exact_distances_and_those_of_every_search(index, base):
@@ -169,14 +206,17 @@ def test_the_cost_counts_exact_distances_and_those_of_every_search(index, base):
     cost = tables.calibration_cost(choice, 500)
     computed = choice.table["distance_computations"]
     assert cost["searches"] == pytest.approx(100 * (500 + computed.sum()) / computed[choice.position])
-    assert cited.chosen_facts(choice, 500)["chosen_ef"] == str(choice.ef)
+    found = cited.chosen_facts(choice, 500)
+    low, high = choice.interval
+    assert found["chosen_ef"] == str(choice.ef)
+    assert found["chosen_measured_interval"] == f"{low:.4f} to {high:.4f}"
 
 
 def test_facts_of_a_choice_exist_where_there_is_none(index, base):
     few = choosing.choose(index, MeanOverlap(0.99), 5, calibration_sample(base, 5, size=20))
     found = cited.chosen_facts(few, 500)
     assert found["chosen_ef"] == tables.NONE
-    assert found["chosen_cost_searches"] == ABSENT
+    assert found["chosen_cost_searches"] == found["chosen_measured_interval"] == ABSENT
     assert "No ef" in tables.rule_in_words(few, 500, "mine")[-1]
 
 
@@ -197,7 +237,7 @@ def test_figures_and_tables_take_cases_with_and_without_a_choice(searched, chose
     assert set(cited.rule_facts(ruled, [1.0])) >= {"alpha1_met", "law_met", "alpha_needed"}
     for figure in (draw.coverage(table, 0.95), draw.by_size(sizes, 0.95), draw.rules(ruled, 0.9)):
         figure.draw_without_rendering()
-    page = draw_summary.page(chosen, sizes, ["A rule."], title="Which ef?", data="mine", level=0.95)
+    page = draw_summary.page(chosen, sizes, PAGE, level=0.95)
     page.draw_without_rendering()
     assert any("A rule." in text.get_text() for text in page.texts)
 
@@ -206,7 +246,7 @@ def test_the_page_takes_an_engine_that_does_not_count_distances(chosen, searched
     whole = searched["faiss-hnsw", 5]
     sizes = by_size(whole.losses["overlap"], whole.efs, 0.05, sizes=[50], bounds=["betting"], times=5)
     uncounted = chosen[chosen["engine"] == "faiss-hnsw"].assign(share=np.nan)
-    page = draw_summary.page(uncounted, sizes, ["A rule."], title="Which ef?", data="mine", level=0.95)
+    page = draw_summary.page(uncounted, sizes, PAGE, level=0.95)
     assert any("microseconds" in axes.get_title(loc="left") for axes in page.axes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from scipy import stats
 
 from neighborhood_drift import InputError, validation
 from neighborhood_drift.calibration import BarycenterShift, MeanOverlap, decide
+from neighborhood_drift.choosing import Searched, smallest
 
 EFS = np.array([10, 20, 40, 80])
 
@@ -75,6 +77,42 @@ def test_the_hardest_limit_is_failed_by_a_hair(losses):
     assert np.isnan(validation.hardest(np.zeros((2, 5)), 0.05))
 
 
+def test_a_small_limit_failed_by_a_hair_is_not_kept():
+    losses = np.zeros((2, 2000))
+    losses[0, 0] = 1.0  # a mean of 5e-4
+    limit = validation.hardest(losses, 5e-4)
+    assert 0 < 5e-4 - limit < 1e-11
+    assert smallest(losses, limit) == 1 and smallest(losses, 5e-4) == 0
+    options = {"size": 300, "bound": "sample-mean", "times": 200}
+    held = validation.coverage(validation.resplits(losses, [5, 9], limit, **options), limit)
+    # the one query is drawn, and the failing effort refused, in 14 % of the samples
+    assert held["coverage_high"] < 0.5 and held["loss"] > 0
+    held = validation.coverage(validation.resplits(losses, [5, 9], 5e-4, **options), 5e-4)
+    assert held["coverage"] == 1
+
+
+def test_a_mean_at_the_limit_keeps_it_whatever_its_last_bits():
+    assert MeanOverlap(0.9).limit < 0.1
+    assert smallest(np.full((1, 10), 0.1), MeanOverlap(0.9).limit) == 0
+    table = pd.DataFrame({"ef": [5.0], "loss": [0.1], "rest": [0.1], "smallest": [5.0]})
+    held = validation.coverage(table, MeanOverlap(0.9).limit)
+    assert (held["coverage"], held["rest"]) == (1, 1)
+
+
+def test_ratios_are_the_median_and_the_outer_twentieths_of_samples_that_chose():
+    efs = [*np.arange(1.0, 102.0), np.nan]
+    table = pd.DataFrame({"ef": efs, "loss": [0.01] * 101 + [np.nan], "rest": np.nan, "smallest": 2.0})
+    held = validation.coverage(table, 0.05)
+    assert (held["ratio_low"], held["ratio"], held["ratio_high"]) == (3.0, 25.5, 48.0)
+    assert held["none"] == pytest.approx(1 / 102) and np.isnan(held["rest"])
+
+
+def test_without_a_loss_near_the_limit_no_coverage_by_size_is_claimed():
+    table = validation.by_size(np.zeros((2, 50)), [5, 9], 0.05, sizes=[100], bounds=["betting"], times=5)
+    assert table[["coverage", "coverage_low", "coverage_high"]].isna().all(axis=None)
+    assert table["ratio"].tolist() == [1.0] and table["none"].tolist() == [0.0]
+
+
 def test_the_rest_is_the_mean_of_the_queries_not_drawn():
     losses = np.array([[0.0, 0.0, 0.0, 1.0]])
     table = validation.resplits(losses, [5], 0.5, size=3, bound="sample-mean", times=50, replace=False)
@@ -106,8 +144,6 @@ def test_intervals_of_shares_are_exact_binomial_ones(hits, trials):
 
 
 def test_a_case_without_a_loss_near_the_limit_has_no_hardest_row(losses):
-    from neighborhood_drift.choosing import Searched
-
     exact = Searched(EFS, {"overlap": np.zeros_like(losses)}, None, None)
     lossy = Searched(EFS, {"overlap": losses}, None, None)
     cases = [("exact", "x", 10, exact), ("lossy", "x", 10, lossy)]

@@ -70,7 +70,7 @@ def rules(searched: Searched, k: int, targets, alphas, law: Law | None, index: I
     alphas : iterable of float
         Of ef = alpha k.
     law : Law or None
-        Of `probe`; None, where the law says nothing: no rows for it.
+        Of `probe`; no rows for it where it is None, or where the index's effort is no number of candidates.
     index : Index
         The one searched; an ef below its `lowest_effort` counts as that.
 
@@ -86,7 +86,7 @@ def rules(searched: Searched, k: int, targets, alphas, law: Law | None, index: I
         best = smallest(searched.losses["overlap"], 1 - least)
         true_ef = float(searched.efs[best]) if best >= 0 else np.nan
         found = [("alpha k", alpha, min(highest, max(floor, round(alpha * k)))) for alpha in alphas]
-        if law is not None:
+        if law is not None and index.effort in CANDIDATES:
             found.append(("law", np.nan, law_effort(law, k, least, floor=floor, highest=highest)))
         for rule, alpha, ef in found:
             reached = np.nan if ef is None else overlap_at(searched, ef)
