@@ -10,11 +10,12 @@ import yaml
 
 from neighborhood_drift import separate
 from neighborhood_drift.checks import InputError
-from neighborhood_drift.cost_tables import encoder_facts, flips
+from neighborhood_drift.cost_tables import encoder_facts
+from neighborhood_drift.crossings import flips
 from neighborhood_drift.files import write_text
 from neighborhood_drift.scale_facts import scale_facts
 from neighborhood_drift.study.extra import EXTRA, SETTING, holds, keep_extra, read_extra, with_extra
-from neighborhood_drift.study.freshness import data_checksums
+from neighborhood_drift.study.freshness import own_data
 from neighborhood_drift.study.parameters import ParameterSet
 from neighborhood_drift.study.project import Project, StudyError, find_root
 from neighborhood_drift.study.run import plan, write_variables
@@ -258,12 +259,37 @@ def test_a_table_without_its_setting_is_refused(tmp_path):
         separate.published("sizes", folder=tmp_path)
 
 
-def test_a_changed_table_makes_notebooks_run_again(project):
-    before = data_checksums(project, None)
-    write_text(project.root / EXTRA / "far.sizes.csv", "n\n1\n")
-    after = data_checksums(project, None)
-    write_text(project.root / EXTRA / "far.sizes.csv", "n\n2\n")
-    assert before != after != data_checksums(project, None)
+def test_a_changed_table_or_its_setting_makes_the_notebooks_that_show_it_run_again(project):
+    first, second = (project.notebooks()[name] for name in RECORDED)
+    write_text(second, NOTEBOOK + '\n# %%\nseparate.published("sizes", besides=[])\n')
+    seen = []
+
+    def look():
+        assert own_data(project, first, {}) == {}
+        seen.append(own_data(project, second, {}))
+
+    look()
+    for name, text in (("sizes.csv", "n\n1\n"), ("sizes.csv", "n\n2\n"), ("yml", "a: 1\n"), ("yml", "a: 2\n")):
+        write_text(project.root / EXTRA / f"far.{name}", text)
+        look()
+    assert len({str(each) for each in seen}) == 5 and seen[0] == {}
+    write_text(project.root / EXTRA / "far.times.csv", "n\n1\n")
+    look()
+    assert seen[-1] == seen[-2], "of another kind"
+
+
+def test_what_a_table_says_it_was_measured_on_goes_before_the_vectors(project):
+    measured(project)
+    timing = {"input": "random vectors", "processor": "one", "versions": "NumPy 2"}
+    separate.leave(pd.DataFrame({"n": [1]}), "times", project.out, setting=timing)
+    found = kept(keep_extra(project, "more", "how", tables=["times"]))
+    assert found["setting"] == timing and read_extra(project) == {"more": found}
+    (words,) = set(separate.published("times", folder=project.root / EXTRA)["run"])
+    assert words == "a separate run on random vectors, with NumPy 2 on one core of one"
+    about = with_extra({}, project)["extra"]
+    assert about["more_second_run"] == words and about["more_processor"] == "one"
+    separate.leave(pd.DataFrame({"n": [1]}), "times", project.out)
+    assert kept(keep_extra(project, "more", "how", tables=["times"]))["setting"]["data"] == "more"
 
 
 def test_committed_facts_are_those_of_the_tables_beside_them():

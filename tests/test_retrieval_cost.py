@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neighborhood_drift import cost_tables, earlier, extraction, retrieval_cost
+from neighborhood_drift import cost_tables, crossings, earlier, extraction, retrieval_cost
 from neighborhood_drift.checks import InputError
 from neighborhood_drift.datasets import Sample
 from neighborhood_drift.exact import exact_neighbors
@@ -38,10 +38,53 @@ def test_random_vectors_are_of_length_one_and_seeded():
 
 def test_every_search_is_timed_at_every_size_batch_and_repeat():
     table = retrieval_cost.on_random([40, 90], [4, 8], k=50, repeats=3, batches=[1, 5], cells=True)
+    training = table[table["part"] == "training"]
+    assert set(training["method"]) == {IVF_ROOT, IVF_256} and len(training) == 4
+    table = table[table["part"] == "search"]
     counts = table.groupby(["method", "n", "dimension", "batch"]).size()
     assert set(counts) == {3} and (table["seconds"] >= 0).all() and list(table) == COLUMNS
     assert set(table.loc[table["n"] == 40, "method"]) == METHODS
     assert set(table.loc[table["n"] == 90, "method"]) == METHODS | {IVF_ROOT, IVF_256}
+
+
+def test_large_galleries_are_left_out_where_they_would_not_fit():
+    table = retrieval_cost.on_random([40, 90, 200], [4, 16], k=5, repeats=1, most=1500)
+    assert table.groupby("dimension")["n"].unique().map(list).to_dict() == {4: [40, 90, 200], 16: [40, 90]}
+    assert set(retrieval_cost.on_random([40, 90], [16], repeats=1, most=1)["n"]) == {40}
+
+
+@pytest.mark.parametrize("held", [5, 6, 100])
+def test_every_timed_search_gets_a_whole_batch_and_all_take_turns(held):
+    seen = []
+    asked = np.arange(held * 2.0).reshape(held, 2)
+    tasks = [
+        ((name,), lambda queries, name=name: seen.append((name, queries)), batch)
+        for name, batch in (("a", 4), ("b", 3))
+    ]
+    rows = retrieval_cost.in_turns(tasks, asked, 5)
+    assert [len(queries) for name, queries in seen if name == "a"] == [4] * (5 + retrieval_cost.WARM)
+    assert {len(queries) for name, queries in seen if name == "b"} == {3}
+    assert [name for name, _ in seen] == ["a", "b"] * (5 + retrieval_cost.WARM)
+    taken = np.concatenate([queries for name, queries in seen if name == "a"])
+    assert np.array_equal(taken, asked[np.arange(len(taken)) % held]), "one after the other, from the start again"
+    assert [row[:3] for row in rows] == [(name, batch, i) for name, batch in (("a", 4), ("b", 3)) for i in range(5)]
+
+
+def test_timed_searches_ask_all_methods_for_the_same_k_of_unit_vectors(monkeypatch):
+    asked = {}
+    real = retrieval_cost.in_turns
+
+    def recorded(tasks, queries, repeats):
+        assert np.linalg.norm(queries, axis=1) == pytest.approx(1, abs=1e-6)
+        asked.update({(about[0], about[1]): search.keywords["k"] for about, search, _ in tasks})
+        return real(tasks, queries, repeats)
+
+    monkeypatch.setattr(retrieval_cost, "in_turns", recorded)
+    longer = Sample(UNITS * 3, SAMPLE.rows, None, None, "made", "0", {})
+    retrieval_cost.on_gallery(longer, [2], k=7, asked=9, repeats=1)
+    assert set(asked.values()) == {7} and {method for part, method in asked if part == "search"} == {
+        *METHODS, IVF_ROOT, IVF_256,
+    }  # fmt: skip
 
 
 def test_recall_rises_with_nprobe_to_that_of_exact_search(on_gallery):
@@ -79,6 +122,17 @@ def test_encoders_are_timed_with_random_weights_where_none_are_at_hand(tmp_path)
         extraction.load("resnet18", str(tmp_path / "none"))
     with pytest.raises(InputError, match="encoder is 'resnet'"):
         extraction.measure(["resnet"])
+
+
+def test_timing_encoders_leaves_torchs_threads_as_they_were():
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        extraction.measure(["resnet18"], repeats=1)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_random_encoders_give_vectors_of_the_tables_length():
@@ -121,17 +175,32 @@ def made(slope=1e-6, start=1e-3, image=0.02, repeats=9) -> pd.DataFrame:
 
 
 def test_the_size_where_both_parts_are_equal_is_found_with_its_interval():
-    crossing = cost_tables.flips(made())
+    crossing = crossings.flips(made())
     assert len(crossing) == 6 and crossing["n"].to_numpy() == pytest.approx(19_000)
     assert ((crossing["low"] <= 19_000) & (crossing["high"] >= 19_000)).all()
     assert not crossing["measured"].any()
-    assert cost_tables.flips(made(image=0.003))["measured"].all()
+    assert crossings.flips(made(image=0.003))["measured"].all()
+
+
+def test_between_two_measured_sizes_the_crossing_is_that_of_their_line():
+    times = made(image=0.004)
+    bent = times["seconds"].where(times["n"] != 4000, times["seconds"] * 2)
+    crossing = crossings.flips(times.assign(seconds=bent))
+    slope = (0.01 - 0.002) / 3000
+    assert crossing["n"].to_numpy() == pytest.approx(1000 + (0.004 - 0.002) / slope) and crossing["measured"].all()
+
+
+def test_beyond_the_sizes_the_interval_holds_what_each_fit_says():
+    crossing = crossings.flips(made(image=0.05))
+    line, through_the_origin = 49_000, 4000 * 0.05 / 0.005
+    assert crossing["n"].to_numpy() == pytest.approx(line)
+    assert (crossing["low"] <= through_the_origin).all() and (crossing["high"] >= line).all()
 
 
 def test_a_search_that_does_not_grow_has_no_such_size():
-    crossing = cost_tables.flips(made(slope=-1e-9))
-    assert crossing["n"].isna().all() and not crossing["measured"].any()
-    assert cost_tables.flips(made().query("n != 4000")).empty
+    crossing = crossings.flips(made(slope=-1e-9))
+    assert crossing[["n", "low", "high"]].isna().all(axis=None) and not crossing["measured"].any()
+    assert crossings.flips(made().query("n != 4000")).empty
 
 
 def test_times_are_those_of_one_run():
@@ -151,6 +220,11 @@ def test_the_published_table_is_shown_as_it_is_beside_ours():
     assert one.loc[("feature extraction", "CLIP ViT-B/32"), "here"] == pytest.approx(20)
     assert one.loc[(FLAT, "ResNet-18"), ["here", "n"]].tolist() == [pytest.approx(5), 4000]
     assert cost_tables.compared(table)["here"].eq("not available").sum() == 3, "IVF was not measured"
+    trained = pd.DataFrame([("training", IVF_ROOT, RANDOM, 4000, 512, 0, 0, 7.0)], columns=COLUMNS)
+    table = cost_tables.beside_published(earlier.published("retrieval"), pd.concat([made(), trained]))
+    assert table.set_index(["method", "encoder"])["training"].dropna().to_dict() == {
+        (IVF_ROOT, "ResNet-18"): 7, (IVF_ROOT, "CLIP ViT-B/32"): 7,
+    }  # fmt: skip
     with pytest.raises(InputError, match="lacks brute_search_s"):
         cost_tables.beside_published(earlier.published("retrieval").query("method != 'brute_search_s'"), made())
 
@@ -160,10 +234,17 @@ def test_facts_exist_with_and_without_encoders(on_gallery):
     full = cost_tables.cost_facts(own, *on_gallery)
     assert full["extraction_resnet18_ms"] == "20.0" and full["extraction_resnet18_flip_sort"] == "19,000"
     assert full["batch"] == "4" and float(full["batch_gain_flat"]) > 0
+    assert full["extraction_resnet18_flip_sort_where"] == "beyond the largest measured"
+    assert full["extraction_search_512_flat_ms"] == "5.0" and full["extraction_gallery"] == "4,000"
     assert full["extraction_clip_dominates_flat"] == "the encoder" and full["gallery"] == "made"
     none = cost_tables.cost_facts(own[own["part"] == "search"], *on_gallery)
     assert set(none) == set(full)
     assert {none[name] for name in none if "extraction" in name} == {"not available"}
+    kept = cost_tables.ivf_facts(on_gallery[0], "large_gallery")
+    assert kept["large_gallery_name"] == "made" and kept["large_gallery_metric"] == "the cosine distance"
+    assert kept["large_gallery_ivf_root_recall1"] == full["ivf_root_recall1"]
+    absent = cost_tables.ivf_facts(on_gallery[0].iloc[:0], "large_gallery")
+    assert list(absent) == list(kept) and set(absent.values()) == {"not available"}
 
 
 def test_figures_draw_with_and_without_encoders(on_gallery):

@@ -88,6 +88,16 @@ def test_measures_are_those_of_the_search_itself(measured):
     assert overlap(exact, again).mean() >= 0.9
 
 
+def test_search_times_are_measured_once_a_graph_and_effort(measured):
+    of_size = measured.query("study == 'size'")
+    for measure in ("microseconds", "microseconds 0.9"):
+        own = of_size[of_size["measure"] == measure]
+        assert len(own) == 8 and set(own["k"]) == {20} and (own["value"] > 0).all()
+    for metric in ("l2", "cosine"):
+        index = build_index("faiss-hnsw", BASE, metric=metric, M=8)
+        assert scale.search_time(index, BASE[:7], 5, 10) > 0
+
+
 def test_the_unbounded_queue_finds_no_less_for_no_fewer_distances(measured):
     wide = measured.query("k == 20 and measure in ['overlap', 'distances']").pivot_table(
         "value", ["study", "metric", "dimension", "n", "draw"], ["measure", "search"]
@@ -167,6 +177,20 @@ def test_too_few_sizes_give_no_line():
     assert extrapolations(drawn({100: 5.0, 200: 6.0, 400: 7.0}), ["effort 0.9"]).empty
 
 
+def test_a_size_at_which_a_draw_found_no_effort_is_not_fitted_and_not_judged():
+    table = drawn({n: 3 * n**0.4 for n in (100, 200, 400, 800, 1600)}, draws=2)
+    last, first = (table["n"] == 1600) & (table["draw"] == 1), (table["n"] == 100) & (table["draw"] == 1)
+    lost = table.assign(value=table["value"].where(~last))
+    assert extrapolations(lost, ["effort 0.9"]).empty, "the largest size has no value to be judged by"
+    (row,) = growth(lost, ["effort 0.9"]).itertuples()
+    assert row.n == 8000
+    found = scale_facts.scale_facts(lost, "made", 5, 0.9)
+    assert found["main_predicted_effort_near_held"] == "not available"
+    lost = table.assign(value=table["value"].where(~first))
+    assert extrapolations(lost, ["effort 0.9"])["upto"].tolist() == [800]
+    assert draw.extrapolation(lost, 5, 0.9).axes
+
+
 def test_means_are_taken_on_the_scale_of_the_line_and_gaps_stay():
     table = pd.concat([drawn({100: 4.0}), drawn({100: 9.0}).assign(draw=1), drawn({200: np.nan})])
     means = over_draws(table)
@@ -184,6 +208,7 @@ def test_facts_exist_for_cited_data_that_are_not_at_hand(measured):
         word = data.replace("-", "_")
         assert {f"{word}_{name}" for name in names} <= set(found)
         assert found[f"{word}_overlap_large"] == "not available"
+    assert found["main_search_large"] != "not available" and found["main_search_kept_exponent"] != "not available"
     assert found["main_large"] == "400" and found["main_sizes"] == "4"
     assert found["main_predicted_effort_near_held"] in ("inside", "outside")
     assert "nan" not in " ".join(found.values())

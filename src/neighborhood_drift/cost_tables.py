@@ -6,8 +6,21 @@ import numpy as np
 import pandas as pd
 
 from .checks import InputError
+from .crossings import flips
 from .facts import fixed, interval, number
-from .retrieval_cost import FLAT, FULL_SORT, IVF_256, IVF_ROOT, PARTIAL_SORT, RANDOM, typical
+from .retrieval_cost import (
+    ENOUGH,
+    FLAT,
+    FULL_SORT,
+    IVF_256,
+    IVF_ROOT,
+    NLISTS,
+    PARTIAL_SORT,
+    RANDOM,
+    nearest_published,
+    typical,
+)
+from .separate import DISTANCES
 from .summaries import ABSENT
 
 # Encoders of the published table: its word, ours, the name for readers and the word in the names of facts.
@@ -18,6 +31,9 @@ ENCODERS = {
 }
 ROWS = {"feature extraction": "feature_extraction_s", FULL_SORT: "brute_search_s", FLAT: "faiss_flat_s"}
 ROWS |= {IVF_ROOT: "faiss_ivf_s"}
+BRUTE_FACTS = {"sort": FULL_SORT, "partial": PARTIAL_SORT, "flat": FLAT}
+IVF_FACTS = {"ivf_root": IVF_ROOT, "ivf_256": IVF_256}
+WITHIN = "within the sizes measured"
 MS = 1000.0
 
 
@@ -44,69 +60,21 @@ def single(times: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*by, "milliseconds", "low", "high"])
 
 
-def flips(times: pd.DataFrame, *, resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """The gallery size at which a search takes as long as the extraction of one image, one query at a time.
-
-    Each search's time is a + b n, by least squares through the medians of its sizes in random galleries of the
-    encoder's dimension; repeats are resampled for the interval.
-
-    Parameters
-    ----------
-    times : DataFrame
-        Of `retrieval_cost.on_random` and `extraction.measure`.
-
-    Returns
-    -------
-    DataFrame
-        encoder, method, dimension, extraction (milliseconds), largest (size measured), n, low, high (95 % bootstrap
-        interval), measured (whether n is not beyond the largest size). No row for a search measured at fewer than two
-        sizes; n is nan where the time does not grow.
-
-    Examples
-    --------
-    >>> search = {"part": "search", "method": "a", "gallery": "random", "n": [10, 20], "dimension": 4, "batch": 1}
-    >>> image = {"part": ["extraction"], "method": "e", "gallery": "", "n": 0, "dimension": 4, "batch": 1}
-    >>> times = [pd.DataFrame({**search, "seconds": [0.1, 0.2]}), pd.DataFrame({**image, "seconds": [0.4]})]
-    >>> flips(pd.concat(times)).round(3)[["encoder", "method", "n", "measured"]].values.tolist()
-    [['e', 'a', 40.0, False]]
-    """
-    one = times[times["batch"] == 1]
-    searches = one[(one["part"] == "search") & (one["gallery"] == RANDOM)]
-    generator, rows = np.random.default_rng(seed), []
-    for (encoder, dimension), images in one[one["part"] == "extraction"].groupby(["method", "dimension"], sort=False):
-        for method, found in searches[searches["dimension"] == dimension].groupby("method", sort=False):
-            sizes = sorted(found["n"].unique())
-            if len(sizes) < 2 or method.startswith("FAISS IVF"):
-                continue
-            parts = [images["seconds"].to_numpy(), *(found.loc[found["n"] == n, "seconds"].to_numpy() for n in sizes)]
-            n = _crossing(sizes, [np.median(part) for part in parts])
-            drawn = np.array([np.median(generator.choice(part, (resamples, len(part))), axis=1) for part in parts])
-            again = [_crossing(sizes, medians) for medians in drawn.T]
-            low, high = np.nanquantile(again, [0.025, 0.975]) if np.isfinite(again).any() else (np.nan, np.nan)
-            extraction = MS * float(np.median(parts[0]))
-            rows.append((encoder, method, dimension, extraction, sizes[-1], n, low, high, bool(n <= sizes[-1])))
-    names = ["encoder", "method", "dimension", "extraction", "largest", "n", "low", "high", "measured"]
-    return pd.DataFrame(rows, columns=names)
-
-
-def _crossing(sizes, medians) -> float:
-    slope, start = np.polyfit(sizes, medians[1:], 1)
-    return float((medians[0] - start) / slope) if slope > 0 else np.nan
-
-
 def beside_published(published: pd.DataFrame, times: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """The published table, in milliseconds, and ours at the largest random gallery of the same dimension.
+    """The published table, in milliseconds, and ours in random vectors of the same dimension, nearest to its size.
 
     Returns
     -------
     DataFrame
-        method, encoder, dimension, published, here, low, high (nan where not measured), n (of ours; 0 for an encoder).
+        method, encoder, dimension, published, here, low, high (nan where not measured), n (of ours; 0 for an encoder),
+        training (seconds of making and filling the cells; nan where there are none).
     """
     if set(ROWS.values()) - set(published["method"]):
         raise InputError(
             f"the published table lacks {', '.join(sorted(set(ROWS.values()) - set(published['method'])))}."
         )
     told, found = published.set_index("method"), single(times[times["batch"] == 1], seed)
+    training = times[times["part"] == "training"]
     rows = []
     for method, row in ROWS.items():
         for column, (encoder, name) in ENCODERS.items():
@@ -114,13 +82,19 @@ def beside_published(published: pd.DataFrame, times: pd.DataFrame, seed: int = 0
             if method == "feature extraction":
                 ours = found[(found["part"] == "extraction") & (found["method"] == encoder)]
             else:
-                ours = found[(found["gallery"] == RANDOM) & (found["method"] == method)]
-                ours = ours[ours["dimension"] == dimension]
-            ours = ours.sort_values("n").tail(1)
+                ours = _in_random(found, method, dimension)
+            trained = _in_random(training, method, dimension)["seconds"]
             values = ours[["milliseconds", "low", "high"]].to_numpy()[0] if len(ours) else (np.nan,) * 3
-            n = int(ours["n"].iloc[0]) if len(ours) else 0
-            rows.append((method, name, dimension, MS * float(told.loc[row, column]), *values, n))
-    return pd.DataFrame(rows, columns=["method", "encoder", "dimension", "published", "here", "low", "high", "n"])
+            values = (*values, int(ours["n"].iloc[0]) if len(ours) else 0, trained.iloc[0] if len(trained) else np.nan)
+            rows.append((method, name, dimension, MS * float(told.loc[row, column]), *values))
+    names = ["method", "encoder", "dimension", "published", "here", "low", "high", "n", "training"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def _in_random(found, method, dimension) -> pd.DataFrame:
+    """Rows of a method in the random gallery whose size is nearest to the published one."""
+    own = found[(found["gallery"] == RANDOM) & (found["method"] == method) & (found["dimension"] == dimension)]
+    return own[own["n"] == nearest_published(own["n"])] if len(own) else own
 
 
 def compared(table: pd.DataFrame) -> pd.DataFrame:
@@ -130,7 +104,9 @@ def compared(table: pd.DataFrame) -> pd.DataFrame:
         for row in table.itertuples()
     ]
     shown = table[["method", "encoder", "dimension"]].assign(published=table["published"].map(number), here=here)
-    return shown.assign(n=[number(n) if n else "–" for n in table["n"]]).rename(columns={"n": "gallery here"})
+    shown = shown.assign(n=[number(n) if n else "–" for n in table["n"]])
+    shown = shown.assign(training=[number(seconds) if np.isfinite(seconds) else "–" for seconds in table["training"]])
+    return shown.rename(columns={"n": "gallery here", "training": "training here, s"})
 
 
 def cost_facts(times: pd.DataFrame, recalls: pd.DataFrame, on_gallery: pd.DataFrame, seed: int = 0) -> dict[str, str]:
@@ -147,20 +123,33 @@ def cost_facts(times: pd.DataFrame, recalls: pd.DataFrame, on_gallery: pd.DataFr
     Returns
     -------
     dict
-        extraction_<encoder>_ms, extraction_<encoder>_flip_<method> with intervals, extraction_<encoder>_dominates (the
-        larger part at the largest gallery, by brute force), extraction_gallery; ivf_<cells>_recall1 (nprobe = 1),
-        ivf_<cells>_nprobe95, ivf_<cells>_recall95, ivf_<cells>_share95; gallery, gallery_n; batch, and
-        batch_gain_<method> (how many times less a query takes in the largest batch than alone).
+        Those of `encoder_facts`, `ivf_facts` and `batch_facts`.
     """
     return encoder_facts(times, flips(times, seed=seed), seed) | ivf_facts(recalls) | batch_facts(on_gallery)
 
 
 def encoder_facts(times: pd.DataFrame, crossing: pd.DataFrame, seed: int = 0) -> dict[str, str]:
-    """The facts of `cost_facts` that are about encoders; "not available" where none was timed."""
-    found, values = single(times[times["batch"] == 1], seed), {}
-    largest = found.loc[found["gallery"] == RANDOM, "n"].max()
+    """The facts of `cost_facts` that are about encoders; "not available" where none was timed.
+
+    Parameters
+    ----------
+    times : DataFrame
+        As there.
+    crossing : DataFrame
+        Of `flips`.
+    seed : int
+
+    Returns
+    -------
+    dict
+        extraction_gallery and extraction_largest (the size compared with the published one, and the largest measured
+        in 512 dimensions); extraction_search_<dimension>_<method>, milliseconds at the former, with intervals; for each
+        encoder extraction_<encoder>_ms, _flip_<method> with intervals and _where (within the sizes measured or beyond),
+        and _dominates_<method> (the larger part at extraction_gallery).
+    """
+    found = single(times[times["batch"] == 1], seed)
     timed = (found["part"] == "extraction").any()
-    values["extraction_gallery"] = number(int(largest)) if timed and np.isfinite(largest) else ABSENT
+    values = _search_facts(found, timed)
     for encoder, _ in ENCODERS.values():
         own = found[(found["part"] == "extraction") & (found["method"] == encoder)]
         at = next(own.itertuples(), None)
@@ -168,16 +157,35 @@ def encoder_facts(times: pd.DataFrame, crossing: pd.DataFrame, seed: int = 0) ->
         values[f"{word}_ms"] = ABSENT if at is None else fixed(at.milliseconds, 1)
         values[f"{word}_ms_interval"] = ABSENT if at is None else interval(at.low, at.high, 1)
         values[f"{word}_weights"] = ABSENT if at is None else at.gallery
-        for short, method in (("sort", FULL_SORT), ("flat", FLAT)):
+        for short, method in BRUTE_FACTS.items():
             row = next(crossing[(crossing["encoder"] == encoder) & (crossing["method"] == method)].itertuples(), None)
             known = row is not None and np.isfinite(row.n)
             values[f"{word}_flip_{short}"] = _rounded(row.n) if known else ABSENT
             values[f"{word}_flip_{short}_interval"] = (
                 f"{_rounded(row.low)} to {_rounded(row.high)}" if known else ABSENT
             )
-            values[f"{word}_dominates_{short}"] = (
-                ABSENT if not known else ("the encoder" if row.n > row.largest else "the search")
+            values[f"{word}_flip_{short}_where"] = (
+                ABSENT if not known else WITHIN if row.measured else "beyond the largest measured"
             )
+            search = found.iloc[:0] if at is None else _in_random(found, method, at.dimension)
+            larger = "the encoder" if len(search) and at.milliseconds > search["milliseconds"].iloc[0] else "the search"
+            values[f"{word}_dominates_{short}"] = larger if len(search) else ABSENT
+    return values
+
+
+def _search_facts(found, timed: bool) -> dict[str, str]:
+    """What brute force takes beside the encoders, at the size compared with the published one."""
+    searched = found[(found["part"] == "search") & (found["gallery"] == RANDOM)]
+    known, values = timed and len(searched), {}
+    values["extraction_gallery"] = number(int(nearest_published(searched["n"]))) if known else ABSENT
+    values["extraction_largest"] = number(int(searched["n"].max())) if known else ABSENT
+    for dimension in (512, 1280):
+        for short, method in BRUTE_FACTS.items():
+            own = _in_random(found, method, dimension) if known else searched.iloc[:0]
+            word = f"extraction_search_{dimension}_{short}"
+            values[f"{word}_ms"] = fixed(own["milliseconds"].iloc[0], 1) if len(own) else ABSENT
+            limits = interval(own["low"].iloc[0], own["high"].iloc[0], 1) if len(own) else ABSENT
+            values[f"{word}_ms_interval"] = limits
     return values
 
 
@@ -194,30 +202,52 @@ def published_facts(published: pd.DataFrame) -> dict[str, str]:
     return {"published_search_larger": " and ".join(names) or "none of the encoders"}
 
 
-def ivf_facts(recalls: pd.DataFrame) -> dict[str, str]:
-    """Recall of one cell, and the least nprobe measured whose recall is at least 0.95, for both numbers of cells."""
+def ivf_facts(recalls: pd.DataFrame, word: str = "") -> dict[str, str]:
+    """Recall of one cell, and the least nprobe measured whose recall is enough, for both numbers of cells.
+
+    Parameters
+    ----------
+    recalls : DataFrame
+        Of `retrieval_cost.on_gallery`; without rows, all facts are "not available".
+    word : str
+        Stands for "gallery" in the names and in front of the others, such as "large_gallery".
+    """
+    own = next(recalls.itertuples(), None)
     values = {
-        "gallery": str(recalls["gallery"].iloc[0]) if len(recalls) else ABSENT,
-        "gallery_n": number(int(recalls["n"].iloc[0])) if len(recalls) else ABSENT,
+        "gallery": ABSENT if own is None else str(own.gallery),
+        "gallery_n": ABSENT if own is None else number(int(own.n)),
+        "gallery_metric": ABSENT if own is None else DISTANCES[own.metric],
     }
-    for word, (_, own) in zip(("ivf_root", "ivf_256"), recalls.groupby("method", sort=False), strict=True):
-        one, enough = next(own.itertuples()), next(own[own["recall"] >= 0.95].itertuples(), None)
-        values[f"{word}_recall1"] = fixed(one.recall, 3)
-        values[f"{word}_recall1_interval"] = interval(one.recall_low, one.recall_high)
-        values[f"{word}_nprobe95"] = ABSENT if enough is None else number(int(enough.nprobe))
-        values[f"{word}_share95"] = ABSENT if enough is None else f"{100 * enough.share:.0f} %"
-        values[f"{word}_recall95"] = ABSENT if enough is None else fixed(enough.recall, 3)
-    return values
+    for name, method in IVF_FACTS.items():
+        rows = recalls[recalls["method"] == method]
+        one = next(rows.itertuples(), None)
+        enough = next(rows[rows["recall"] >= ENOUGH].itertuples(), None)
+        values[f"{name}_recall1"] = ABSENT if one is None else fixed(one.recall, 3)
+        values[f"{name}_recall1_interval"] = ABSENT if one is None else interval(one.recall_low, one.recall_high)
+        values[f"{name}_nlist"] = ABSENT if one is None else number(int(one.nlist))
+        values[f"{name}_nprobe95"] = ABSENT if enough is None else number(int(enough.nprobe))
+        values[f"{name}_share95"] = ABSENT if enough is None else f"{100 * enough.share:.0f} %"
+        values[f"{name}_recall95"] = ABSENT if enough is None else fixed(enough.recall, 3)
+    if not word:
+        return values | {"enough": f"{ENOUGH:g}", "cells": number(NLISTS[IVF_256])}
+    return {f"{word}_{name.removeprefix('gallery').strip('_') or 'name'}": value for name, value in values.items()}
+
+
+def ivf_table(recalls: pd.DataFrame, kept: pd.DataFrame) -> pd.DataFrame:
+    """Recall and price over nprobe for readers, in the gallery of this run and in those of separate runs."""
+    shown = ["gallery", "n", "method", "nlist", "nprobe", "recall", "recall_low", "recall_high", "milliseconds"]
+    shown += ["share", "build_seconds"]
+    others = kept.assign(gallery=kept["gallery"] + " (separate run)") if len(kept) else kept
+    both = pd.concat([recalls, others], ignore_index=True) if len(others) else recalls
+    return both[shown].rename(columns={"n": "vectors", "build_seconds": "build, s"})
 
 
 def batch_facts(on_gallery: pd.DataFrame) -> dict[str, str]:
     """The largest batch, and how many times less a query takes in it than by itself, for each kind of search."""
     largest, found = on_gallery["batch"].max(), single(on_gallery).set_index(["method", "batch"])["milliseconds"]
-    names = {"sort": FULL_SORT, "partial": PARTIAL_SORT, "flat": FLAT, "ivf_root": IVF_ROOT, "ivf_256": IVF_256}
-    alone = on_gallery["batch"].min()
-    gains = {
-        f"batch_gain_{word}": fixed(found[method, alone] / found[method, largest], 1) for word, method in names.items()
-    }
+    alone, gains = on_gallery["batch"].min(), {}
+    for word, method in (BRUTE_FACTS | IVF_FACTS).items():
+        gains[f"batch_gain_{word}"] = fixed(found[method, alone] / found[method, largest], 1)
     return {"batch": number(int(largest)), **gains}
 
 

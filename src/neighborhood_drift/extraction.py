@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+from importlib import metadata
 from pathlib import Path
 from time import process_time
 
@@ -25,6 +27,45 @@ def widths(encoders) -> list[int]:
     return sorted({ENCODERS[one_of(name, ENCODERS, "encoder")].dimension for name in encoders})
 
 
+def weight_files(encoders, weights_dir: str) -> dict[str, Path]:
+    """Where the weights at hand lie: encoder -> the first state dict in the folder whose name begins with its own.
+
+    Raises
+    ------
+    InputError
+        If the folder does not exist; an empty name is no folder, and holds none.
+    """
+    if weights_dir and not Path(weights_dir).is_dir():
+        raise InputError(f"weights_dir is {weights_dir!r}; it must be a folder with state dicts, or empty.")
+    found = {name: sorted(Path(weights_dir).glob(f"{name}*.pth")) if weights_dir else [] for name in encoders}
+    return {name: files[0] for name, files in found.items() if files}
+
+
+def setting() -> dict[str, str]:
+    """What times hang on, for `separate.leave`: what was encoded and searched, the processor, the libraries."""
+    libraries = {"NumPy": "numpy", "FAISS": "faiss-cpu", "torch": "torch", "torchvision": "torchvision"}
+    told = [f"{word} {version}" for word, name in libraries.items() if (version := _version(name))]
+    images = f"images of {EDGE} x {EDGE} random pixels and galleries of random vectors"
+    return {"input": images, "processor": processor(), "versions": ", ".join(told)}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def processor() -> str:
+    """The processor's name as the system gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(iter(named), platform.processor() or platform.machine())
+
+
 def load(encoder: str, weights_dir: str = "", *, seed: int = 0):
     """Load an encoder with the weights at hand, else with random ones, and say which: (encoder, words).
 
@@ -43,11 +84,9 @@ def load(encoder: str, weights_dir: str = "", *, seed: int = 0):
     InputError
         If the folder does not exist, or as `load_encoder`.
     """
-    if weights_dir and not Path(weights_dir).is_dir():
-        raise InputError(f"weights_dir is {weights_dir!r}; it must be a folder with state dicts, or empty.")
-    found = sorted(Path(weights_dir).glob(f"{encoder}*.pth")) if weights_dir else []
+    found = weight_files([encoder], weights_dir)
     if found:
-        return load_encoder(encoder, found[0], device="cpu"), found[0].name
+        return load_encoder(encoder, found[encoder], device="cpu"), found[encoder].name
     return random_encoder(encoder, seed=seed), RANDOM_WEIGHTS
 
 
@@ -87,14 +126,18 @@ def measure(encoders, *, weights_dir="", batches=(1,), repeats=10, seed=0) -> pd
         encoder, weights = load(name, weights_dir, seed=seed)
         import torch
 
+        before = torch.get_num_threads()
         torch.set_num_threads(1)
-        for batch in batches:
-            pictures = _pictures(batch * (WARM + repeats), seed)
-            for repeat in range(WARM + repeats):
-                whole, network = _timed(torch, encoder, pictures[repeat * batch : (repeat + 1) * batch])
-                if repeat >= WARM:
-                    about = (name, weights, 0, ENCODERS[name].dimension, batch, repeat - WARM)
-                    rows += [("extraction", *about, whole / batch), ("network", *about, network / batch)]
+        try:
+            for batch in batches:
+                pictures = _pictures(batch * (WARM + repeats), seed)
+                for repeat in range(WARM + repeats):
+                    whole, network = _timed(torch, encoder, pictures[repeat * batch : (repeat + 1) * batch])
+                    if repeat >= WARM:
+                        about = (name, weights, 0, ENCODERS[name].dimension, batch, repeat - WARM)
+                        rows += [("extraction", *about, whole / batch), ("network", *about, network / batch)]
+        finally:
+            torch.set_num_threads(before)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

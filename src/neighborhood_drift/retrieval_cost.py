@@ -2,7 +2,8 @@
 
 The parts are those of a published table (data/earlier-studies/retrieval-table.csv); `extraction` measures the other
 part, the encoder. All is done by one thread, and what is measured is the processor time it takes: on an idle machine
-that is the wall time, and on a busy one it is not lengthened by waiting for others.
+that is the wall time, and on a busy one it is not lengthened by waiting for a core, though it is by what others leave
+of the caches and of the memory's bandwidth. So methods and sizes take turns, and none has a quiet minute of its own.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from .checks import vectors, whole_number
 from .exact import exact_neighbors
 from .indexes import build_index
 from .indexes.faiss_flat import faiss_library, faiss_threads
+from .indexes.points import unit
 from .intervals import bootstrap_means, limits
 from .metrics import overlap
 
@@ -27,6 +29,9 @@ IVF_ROOT, IVF_256 = "FAISS IVF, √n cells", "FAISS IVF, 256 cells"
 NLISTS = {IVF_ROOT: 0, IVF_256: 256}  # 0: the square root of n
 RANDOM = "random"
 WARM = 2  # searches before the timed ones
+PUBLISHED_SIZE = 100_000  # images of the published gallery
+MOST = 205_000_000  # numbers of a random gallery: 400,000 vectors of 512
+ENOUGH = 0.95  # overlap that an IVF is to reach before its batches are timed
 
 
 def full_sort(gallery, queries, k: int) -> np.ndarray:
@@ -64,7 +69,7 @@ def random_units(n: int, dimension: int, seed) -> np.ndarray:
     return drawn
 
 
-def on_random(sizes, dimensions, *, k=10, repeats=20, batches=(1,), cells=False, seed=0) -> pd.DataFrame:
+def on_random(sizes, dimensions, *, k=10, repeats=20, batches=(1,), cells=False, most=MOST, seed=0) -> pd.DataFrame:
     """Time searches of random unit vectors: what brute force takes does not depend on what the vectors are.
 
     Parameters
@@ -74,18 +79,21 @@ def on_random(sizes, dimensions, *, k=10, repeats=20, batches=(1,), cells=False,
     k : int, default 10
         At most all.
     repeats : int, default 20
-        Timed searches, each with queries of its own.
+        Timed searches, each with queries of its own; methods and sizes take turns.
     batches : iterable of int
         Queries of one search.
     cells : bool, default False
-        In the largest gallery also IVF with nprobe = 1. Its time does depend on the vectors, by the sizes of the cells;
-        random ones are even.
+        In the gallery nearest to the published size also IVF with nprobe = 1. Its time does depend on the vectors, by
+        the sizes of the cells; random ones are even.
+    most : int
+        Numbers a gallery may hold; larger ones are left out, but for the smallest of all.
     seed : int
 
     Returns
     -------
     DataFrame
-        part ("search"), method, gallery ("random"), n, dimension, batch, repeat, seconds (processor time a query).
+        part ("search"; "training" for making and filling the cells), method, gallery ("random"), n, dimension, batch,
+        repeat, seconds (processor time a query, or of the whole training).
 
     Examples
     --------
@@ -94,51 +102,85 @@ def on_random(sizes, dimensions, *, k=10, repeats=20, batches=(1,), cells=False,
     """
     rows = []
     for dimension in dimensions:
-        largest = random_units(max(sizes), dimension, [seed, dimension])
+        fitting = [n for n in sorted(set(sizes)) if n * dimension <= most] or [min(sizes)]
+        largest = random_units(fitting[-1], dimension, [seed, dimension])
         asked = random_units((repeats + WARM) * max(batches), dimension, [seed, dimension, 1])
-        for n in sorted(set(sizes)):
-            about = (RANDOM, n, dimension)
-            searches = _searches(largest[:n], min(whole_number(k, "k", 1), n), cells and n == max(sizes), seed)
-            rows += _all_timed(searches, asked, about, batches, repeats)
+        tasks = []
+        for n in fitting:
+            about, of_k = (RANDOM, n, dimension), min(whole_number(k, "k", 1), n)
+            searches = {name: partial(way, largest[:n], k=of_k) for name, way in BRUTE.items()}
+            searches[FLAT] = partial(_native, _flat(largest[:n]), k=of_k)
+            if cells and n == nearest_published(fitting):
+                for name, nlist in NLISTS.items():
+                    index, seconds = _cells(largest[:n], nlist, seed)
+                    searches[name] = partial(_native, index, k=of_k)
+                    rows.append(("training", name, *about, 0, 0, seconds))
+            tasks += [(("search", name, *about), way, batch) for name, way in searches.items() for batch in batches]
+        rows += in_turns(tasks, asked, repeats)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _searches(gallery, k, cells, seed) -> dict:
-    """Each way to search the gallery: a function of the queries."""
+def nearest_published(sizes) -> int:
+    """The size that is nearest, by its ratio, to that of the published gallery.
+
+    >>> nearest_published([10_000, 90_000, 400_000])
+    90000
+    """
+    return min(sizes, key=lambda n: abs(np.log(n / PUBLISHED_SIZE)))
+
+
+def _flat(gallery):
     flat = faiss_library().IndexFlatIP(gallery.shape[1])
     flat.add(gallery)
-    searches = {name: partial(way, gallery, k=k) for name, way in BRUTE.items()}
-    searches[FLAT] = partial(_native, flat, k=k)
-    for name, nlist in NLISTS.items() if cells else ():
-        index = build_index("faiss-ivf", gallery, metric="cosine", seed=seed, threads=2, nlist=nlist)
-        searches[name] = partial(_native, index.native, k=k)
-    return searches
+    return flat
 
 
-def _native(index, queries, k):
+def _cells(gallery, nlist, seed):
+    """FAISS's IVF over a gallery of unit vectors, made by one thread, and the processor time of making it."""
+    with threadpool_limits(1):
+        began = process_time()
+        index = build_index("faiss-ivf", gallery, metric="cosine", seed=seed, nlist=nlist)
+        return index.native, process_time() - began
+
+
+def _native(index, queries, k, nprobe=None):
+    if nprobe is not None:
+        index.nprobe = nprobe
     return index.search(queries, k)
 
 
-def _all_timed(searches, asked, about, batches, repeats):
-    """Rows of the table of times: every search, batch and repeat, by one thread."""
+def in_turns(tasks, asked, repeats: int) -> list[tuple]:
+    """Time tasks by turns and by one thread: all of them once, then all again, the first rounds not counted.
+
+    Parameters
+    ----------
+    tasks : list of (about, search, batch)
+        ``search`` gets ``batch`` queries, a contiguous array.
+    asked : (q, d) array
+        The queries; each round takes the next ones, from the start again after the last.
+    repeats : int
+
+    Returns
+    -------
+    list of tuple
+        (*about, batch, repeat, processor seconds a query), task after task.
+
+    Examples
+    --------
+    >>> [row[:3] for row in in_turns([(("a",), len, 2)], np.eye(3), 2)]
+    [('a', 2, 0), ('a', 2, 1)]
+    """
+    rows = [[] for _ in tasks]
     with threadpool_limits(1), faiss_threads(1):
-        return [
-            ("search", name, *about, batch, repeat, seconds)
-            for name, search in searches.items()
-            for batch in batches
-            for repeat, seconds in enumerate(_timed(search, asked, batch, repeats))
-        ]
-
-
-def _timed(search, asked, batch, repeats):
-    """Seconds a query of ``repeats`` searches of ``batch`` queries each, after some that are not timed."""
-    for start in range(WARM + repeats):
-        queries = np.ascontiguousarray(asked[(start * batch) % len(asked) :][:batch])
-        began = process_time()
-        search(queries)
-        seconds = (process_time() - began) / len(queries)
-        if start >= WARM:
-            yield seconds
+        for turn in range(WARM + repeats):
+            for own, (about, search, batch) in zip(rows, tasks, strict=True):
+                taken = np.take(asked, range(turn * batch, (turn + 1) * batch), axis=0, mode="wrap")
+                began = process_time()
+                search(taken)
+                seconds = (process_time() - began) / batch
+                if turn >= WARM:
+                    own.append((*about, batch, turn - WARM, seconds))
+    return [row for own in rows for row in own]
 
 
 def usable_metric(base) -> str:
@@ -152,6 +194,9 @@ def usable_metric(base) -> str:
 
 def on_gallery(sample, nprobes, *, k=10, asked=200, repeats=20, batches=(1,), seed=0, cache=None):
     """Search a gallery of real vectors by IVF over nprobe, and by brute force: recall and time.
+
+    Overlaps come from the adapter, which leaves the query out. Times are those of the libraries' own searches of ``k``
+    neighbors for queries that are normalised already; methods take turns.
 
     Parameters
     ----------
@@ -170,17 +215,17 @@ def on_gallery(sample, nprobes, *, k=10, asked=200, repeats=20, batches=(1,), se
     recalls : DataFrame
         method, gallery, n, dimension, metric, nlist, nprobe, recall, recall_low, recall_high (95 % bootstrap interval
         over queries), milliseconds, milliseconds_low, milliseconds_high (median of single searches), share (of the
-        gallery whose distances were computed).
+        gallery whose distances were computed), build_seconds (wall time of training and adding, by one thread).
     times : DataFrame
-        As `on_random`, for each batch: brute force, flat, and IVF at the least nprobe whose recall is 0.95 or more, or
-        at the largest.
+        As `on_random`, for each batch: brute force, flat, and IVF at the least nprobe whose recall is `ENOUGH` or more,
+        or at the largest.
     """
     metric = usable_metric(sample.base)
     base = vectors(sample.base, sample.name, metric=metric)
     rows = sample.rows[:asked]
     k = min(k, len(base) - 2)
     exact = exact_neighbors(base, base[rows], k=k, exclude=rows, metric=metric)
-    recalls, searches = [], {}
+    known, searches, tasks, place = [], {}, [], (sample.name, len(base), base.shape[1])
     for name, nlist in NLISTS.items():
         index = build_index("faiss-ivf", base, metric=metric, seed=seed, cache=cache, nlist=nlist)
         chosen = None
@@ -188,31 +233,25 @@ def on_gallery(sample, nprobes, *, k=10, asked=200, repeats=20, batches=(1,), se
             found = index.search(base[rows], k, ef=nprobe, exclude_self=rows)
             shares, count = overlap(exact, found), index.distance_computations / len(rows)
             low, high = (float(limit[0]) for limit in limits(bootstrap_means(shares[:, None], seed=seed)))
-            search = _library_search(index, base, k, nprobe)
-            with threadpool_limits(1):
-                once = [1e3 * seconds for seconds in _timed(search, rows, 1, repeats)]
-            about = (name, sample.name, len(base), base.shape[1], metric, index.native.nlist, nprobe)
-            recalls.append((*about, float(shares.mean()), low, high, *typical(once, seed=seed), count / len(base)))
-            if chosen is None or chosen[0] < 0.95:
+            about = (name, *place, metric, index.native.nlist, nprobe)
+            known.append((*about, float(shares.mean()), low, high, count / len(base), index.seconds))
+            search = partial(_native, index.native, k=k, nprobe=nprobe)
+            tasks.append((("nprobe", f"{name}: {nprobe}", *place), search, 1))
+            if chosen is None or chosen[0] < ENOUGH:
                 chosen = (float(shares.mean()), search)
         searches[name] = chosen[1]
-    unit = base / np.linalg.norm(base, axis=1, keepdims=True) if metric == "cosine" else base
-    unit = np.ascontiguousarray(unit, dtype=np.float32)
-    for name, way in BRUTE.items():
-        searches[name] = partial(_of_ids, way, unit, k)
-    searches[FLAT] = _library_search(build_index("faiss-flat", base, metric=metric), base, k, 1)
-    times = _all_timed(searches, rows, (sample.name, len(base), base.shape[1]), batches, repeats)
+    gallery = unit(base) if metric == "cosine" else base
+    searches |= {name: partial(way, gallery, k=k) for name, way in BRUTE.items()}
+    searches[FLAT] = partial(_native, build_index("faiss-flat", base, metric=metric).native, k=k)
+    tasks += [(("search", name, *place), way, batch) for name, way in searches.items() for batch in batches]
+    timed = pd.DataFrame(in_turns(tasks, gallery[rows], repeats), columns=COLUMNS)
     names = ["method", "gallery", "n", "dimension", "metric", "nlist", "nprobe", "recall", "recall_low", "recall_high"]
-    names += ["milliseconds", "milliseconds_low", "milliseconds_high", "share"]
-    return pd.DataFrame(recalls, columns=names), pd.DataFrame(times, columns=COLUMNS)
-
-
-def _library_search(index, base, k, effort):
-    return lambda ids: index.search(base[ids], k, ef=effort, exclude_self=ids)
-
-
-def _of_ids(way, gallery, k, ids):
-    return way(gallery, gallery[ids], k)
+    recalls = pd.DataFrame(known, columns=[*names, "share", "build_seconds"])
+    once = timed[timed["part"] == "nprobe"].groupby("method", sort=False)["seconds"]
+    recalls[["milliseconds", "milliseconds_low", "milliseconds_high"]] = [
+        typical(1e3 * seconds, seed=seed) for _, seconds in once
+    ]
+    return recalls, timed[timed["part"] == "search"].reset_index(drop=True)
 
 
 def typical(values, *, seed: int = 0, resamples: int = 1000) -> tuple[float, float, float]:

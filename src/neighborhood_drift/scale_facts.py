@@ -59,6 +59,8 @@ def laid_out(table: pd.DataFrame, study: str, k: int, target: float) -> pd.DataF
                 f"overlap, {label(UNBOUNDED)}": _cell(found.get((UNBOUNDED, "overlap")), 3),
                 f"ef for {target:g}": _cell(largest.get(f"effort {target:g}"), 0),
                 "distances at it": _cell(largest.get(f"distances {target:g}"), 0),
+                "µs at it": _cell(largest.get(f"microseconds {target:g}")),
+                "µs, fixed ef": _cell(largest.get("microseconds")),
                 "LID": _cell(largest.get("lid"), 1),
                 "build, s": _cell(largest.get("build_seconds")),
             }
@@ -103,9 +105,9 @@ def scale_facts(table: pd.DataFrame, main: str, k: int, target: float) -> dict[s
     Returns
     -------
     dict
-        For each: sizes, smallest, largest, and at both ends overlap and effort; how effort, distances and build time
-        grow; and the prediction of the largest size from the others, with the interval, what was measured, and whether
-        it was inside.
+        For each: sizes, smallest, largest, and at both ends overlap, effort and the time of a search (at the fixed
+        effort, and as ``search_kept`` at that which keeps the overlap); how effort, distances and times grow; and the
+        prediction of the largest size from the others, with the interval, what was measured, and whether it was inside.
     """
     named = {}
     for name in dict.fromkeys([main, *CITED]):
@@ -128,6 +130,8 @@ def _of_one(table, k, target) -> dict[str, str]:
             ("overlap_unbounded", UNBOUNDED, "overlap", 3),
             ("effort", ENGINE, effort, 0),
             ("distances", ENGINE, f"distances {target:g}", 0),
+            ("search", ENGINE, "microseconds", 0),
+            ("search_kept", ENGINE, f"microseconds {target:g}", 0),
         ):
             at = means[(means["n"] == n) & (means["search"] == search) & (means["measure"] == measure)]
             known = len(at) and np.isfinite(at["value"].iloc[0])
@@ -138,8 +142,10 @@ def _of_one(table, k, target) -> dict[str, str]:
 
 
 def _grown(table, k, effort, target) -> dict[str, str]:
-    """Exponents of n: effort, distances at that effort, build time; and the effort for ten times the points."""
+    """Exponents of n: effort, distances at that effort, time of a build, of a search at the fixed and at that effort;
+    and the effort for ten times the points."""
     measures = {"effort": effort, "distances": f"distances {target:g}", "build": "build_seconds"}
+    measures |= {"search": "microseconds", "search_kept": f"microseconds {target:g}"}
     lines = growth(table[(table["search"] == ENGINE) & (table["k"] == k)], measures.values())
     values = {}
     for name, measure in measures.items():

@@ -116,8 +116,15 @@ def line(n, values, measure: str) -> Line:
     return Line(float(slope), float(y.mean()), float(deviation), float(center), float(spread), len(x))
 
 
-def _sizes(draws: pd.DataFrame) -> list[int]:
-    return sorted(draws.loc[np.isfinite(draws["value"]), "n"].unique())
+def complete(draws: pd.DataFrame) -> pd.DataFrame:
+    """The rows of those sizes at which every draw has a value.
+
+    An effort that was not found is a large one: a line through the draws that have one would be too low.
+
+    >>> complete(pd.DataFrame({"n": [1, 1, 2, 2], "value": [5.0, np.nan, 6.0, 7.0]}))["n"].tolist()
+    [2, 2]
+    """
+    return draws[np.isfinite(draws["value"]).groupby(draws["n"]).transform("all").astype(bool)]
 
 
 def extrapolations(table: pd.DataFrame, measures) -> pd.DataFrame:
@@ -135,14 +142,15 @@ def extrapolations(table: pd.DataFrame, measures) -> pd.DataFrame:
         data, search, k, measure, upto (largest size fitted), n (the size predicted), factor (n / upto), predicted, low,
         high (95 % prediction interval of the mean over as many draws as were measured), measured, inside (whether the
         measured mean lies in the interval), error (measured - predicted for an overlap, measured / predicted - 1 for
-        others). No row where there are fewer than four sizes.
+        others). No row where fewer than four sizes have a value in every draw, or the largest is not among them.
     """
     columns = ["data", "search", "k", "measure", "upto", "n", "factor"]
     columns += ["predicted", "low", "high", "measured", "inside", "error"]
     rows, of_size = [], table[(table["study"] == "size") & table["measure"].isin(list(measures))]
     for group, draws in of_size.groupby(["data", "search", "k", "measure"], sort=False):
-        measure, sizes = group[-1], _sizes(draws)
-        for upto in sizes[FEWEST - 1 : -1]:
+        measure, last_n, draws = group[-1], draws["n"].max(), complete(draws)
+        sizes = sorted(draws["n"].unique())
+        for upto in sizes[FEWEST - 1 : -1] if last_n in sizes else ():
             n, fitted = sizes[-1], draws[draws["n"] <= upto]
             last = transformed(draws.loc[draws["n"] == n, "value"], measure)
             predicted = line(fitted["n"], fitted["value"], measure).at(n, len(last))
@@ -162,12 +170,13 @@ def growth(table: pd.DataFrame, measures, times: float = 10) -> pd.DataFrame:
     DataFrame
         data, search, k, measure, slope (of an overlap in logits a unit of ln n, of others the exponent of n),
         slope_low, slope_high, n (times the largest), predicted, low, high (95 % prediction interval of one new draw).
-        No row where fewer than three sizes have a value.
+        No row where fewer than three sizes have a value in every draw.
     """
     columns = ["data", "search", "k", "measure", "slope", "slope_low", "slope_high", "n", "predicted", "low", "high"]
     rows, of_size = [], table[(table["study"] == "size") & table["measure"].isin(list(measures))]
     for group, draws in of_size.groupby(["data", "search", "k", "measure"], sort=False):
-        sizes = _sizes(draws)
+        draws = complete(draws)
+        sizes = sorted(draws["n"].unique())
         if len(sizes) < FEWEST:
             continue
         fitted, n = line(draws["n"], draws["value"], group[-1]), round(times * sizes[-1])

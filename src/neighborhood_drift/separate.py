@@ -16,16 +16,25 @@ from .files import write_text
 
 FOLDER = Path(__file__).parents[2] / "report" / "published" / "extra"
 DISTANCES = {"l2": "the Euclidean distance", "cosine": "the cosine distance"}
+POINTS = ("data", "sha256", "metric", "points")  # the setting of what was measured on a data set
+TIMING = ("input", "processor", "versions")  # of times that hang on no data set but on the machine
 DIGITS = 6  # significant, more than any table shows
 
 
-def leave(table: pd.DataFrame, kind: str, out: str | Path = "") -> None:
+def leave(table: pd.DataFrame, kind: str, out: str | Path = "", *, setting: dict | None = None) -> None:
     """Write a table to ``out/tables/<kind>.csv``, whole or not at all; nothing where ``out`` is empty.
+
+    Where it was not measured on the vectors of the run, ``setting`` says on what, by the words of `POINTS` or `TIMING`;
+    it is left beside the table, as ``<kind>.yml``.
 
     >>> leave(pd.DataFrame({"n": [1]}), "sizes")
     """
     if out:
-        write_text(Path(out) / "tables" / f"{kind}.csv", as_text(table))
+        path = Path(out) / "tables" / f"{kind}.csv"
+        write_text(path, as_text(table))
+        path.with_suffix(".yml").unlink(missing_ok=True)
+        if setting:
+            write_text(path.with_suffix(".yml"), yaml.safe_dump(setting, allow_unicode=True, sort_keys=False))
 
 
 def as_text(table: pd.DataFrame) -> str:
@@ -83,5 +92,22 @@ def published(kind: str, *, besides=(), folder=None) -> pd.DataFrame:
 
 
 def in_words(setting: dict) -> str:
-    """Where the numbers of a separate run come from, for readers."""
+    """Where the numbers of a separate run come from, for readers.
+
+    >>> in_words({"input": "random vectors", "processor": "a processor", "versions": "NumPy 2"})
+    'a separate run on random vectors, with NumPy 2 on one core of a processor'
+    """
+    if set(setting) == set(TIMING):
+        return f"a separate run on {setting['input']}, with {setting['versions']} on one core of {setting['processor']}"
     return f"a separate run on {setting['points']} points of {setting['data']}, by {DISTANCES[setting['metric']]}"
+
+
+def well_formed(setting) -> bool:
+    """Whether a setting has the words of `POINTS` or of `TIMING`, all text, and a known metric.
+
+    >>> well_formed({"input": "a", "processor": "b", "versions": "c"}), well_formed({"input": "a"})
+    (True, False)
+    """
+    if not isinstance(setting, dict) or set(setting) not in (set(POINTS), set(TIMING)):
+        return False
+    return all(isinstance(word, str) for word in setting.values()) and setting.get("metric", "l2") in DISTANCES

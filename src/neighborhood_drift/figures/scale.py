@@ -7,12 +7,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from ..cost_tables import ENCODERS, flips, single
+from ..cost_tables import ENCODERS, single
+from ..crossings import flips
 from ..names import label
 from ..retrieval_cost import FLAT, FULL_SORT, IVF_256, IVF_ROOT, PARTIAL_SORT, RANDOM
 from ..scale import ENGINE
 from ..scale_facts import UNBOUNDED
-from ..scale_fits import line, over_draws, restored
+from ..scale_fits import FEWEST, complete, line, over_draws, restored
 from . import style
 
 COLORS = (style.VERMILION, style.BLUE, style.GREEN, style.PURPLE, style.ORANGE)
@@ -56,7 +57,7 @@ def _drawn(axes, x, rows, color, marker, linestyle="-", **more) -> None:
 
 
 def size(table: pd.DataFrame, k: int, target: float) -> Figure:
-    """Draw overlap, effort, distances and build time against the number of points, a color each data set.
+    """Draw overlap, effort, distances, search and build time against the number of points, a color each data set.
 
     Parameters
     ----------
@@ -68,9 +69,11 @@ def size(table: pd.DataFrame, k: int, target: float) -> Figure:
         The overlap whose effort is drawn.
     """
     means = over_draws(table[(table["study"] == "size") & (table["k"] == k)])
-    figure, axes = style.new(2, 2, size=(6.4, 5.6), sharex=True)
-    measures = ("overlap", f"effort {target:g}", f"distances {target:g}", "build_seconds")
-    titles = ("overlap at the fixed effort", f"ef for an overlap of {target:g}", "distances at that ef", "build, s")
+    figure, axes = style.new(3, 2, size=(6.4, 7.6), sharex=True)
+    measures = ("overlap", f"effort {target:g}", "microseconds", f"distances {target:g}", "build_seconds")
+    measures += (f"microseconds {target:g}",)
+    titles = ("overlap at the fixed effort", f"ef for an overlap of {target:g}", "search at the fixed effort, µs")
+    titles += ("distances at that ef", "build, s", "search at that ef, µs")
     for measure, panel, title in zip(measures, axes.flat, titles, strict=True):
         for name, (color, marker) in _looks(table["data"].unique()).items():
             own = _rows(means, data=name, measure=measure)
@@ -85,7 +88,7 @@ def size(table: pd.DataFrame, k: int, target: float) -> Figure:
             style.percent(panel.yaxis)
         else:
             _logarithmic(panel.yaxis)
-    for panel in axes[1]:
+    for panel in axes[-1]:
         panel.set_xlabel("points n")
     axes[0, 0].plot([], [], color=style.GREY, linestyle=":", label=label(UNBOUNDED))
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
@@ -95,7 +98,8 @@ def size(table: pd.DataFrame, k: int, target: float) -> Figure:
 def extrapolation(table: pd.DataFrame, k: int, target: float) -> Figure:
     """Draw the lines fitted to all sizes but the largest, their prediction intervals, and what was measured there.
 
-    Parameters are those of `size`; a data set with fewer than four sizes shows its points alone.
+    Parameters are those of `size`; a data set with fewer than four sizes shows its points alone, and a size
+    at which a draw has no value none.
     """
     rows = table[(table["study"] == "size") & (table["k"] == k) & (table["search"] == ENGINE)]
     figure, axes = style.new(1, 2, size=(6.4, 3.6))
@@ -105,13 +109,12 @@ def extrapolation(table: pd.DataFrame, k: int, target: float) -> Figure:
     ):  # fmt: skip
         for name, (color, marker) in _looks(table["data"].unique()).items():
             own = _rows(rows, data=name, measure=measure)
-            own = own[np.isfinite(own["value"])]
             sizes = sorted(own["n"].unique())
-            smaller, last = own[own["n"].isin(sizes[:-1])], own[own["n"].isin(sizes[-1:])]
+            smaller, last = (complete(own[own["n"].isin(part)]) for part in (sizes[:-1], sizes[-1:]))
             panel.plot(smaller["n"], smaller["value"], color=color, marker=marker, linestyle="", label=name)
             held = {"marker": marker, "markerfacecolor": "white", "markersize": 7}
             panel.plot(last["n"], last["value"], color=color, linestyle="", **held)
-            if len(sizes) > 3:
+            if smaller["n"].nunique() >= FEWEST and len(last):
                 at = np.geomspace(sizes[0], sizes[-1] * 1.15, 40)
                 fitted, draws = line(smaller["n"], smaller["value"], measure), len(last)
                 middle, low, high = restored(np.array([fitted.at(n, draws) for n in at]).T, measure)

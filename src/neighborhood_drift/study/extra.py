@@ -22,14 +22,14 @@ from ..files import write_text
 from ..names import ENGINES
 from ..others import CITED as DATA_CITED
 from ..scale_facts import CITED as SCALE_CITED
-from ..separate import DISTANCES, as_text, in_words
+from ..separate import POINTS, TIMING, as_text, in_words, well_formed
 from ..summaries import ABSENT
 from .freshness import read_receipt
 from .parameters import defaults
 from .project import Project, StudyError
 
 EXTRA = Path("report") / "published" / "extra"
-SETTING = ("data", "sha256", "metric", "points")
+SETTING = POINTS
 
 
 def read_extra(project: Project) -> dict[str, dict]:
@@ -48,8 +48,8 @@ def read_extra(project: Project) -> dict[str, dict]:
             raise StudyError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
         if not _well_formed(content):
             raise StudyError(
-                f"{path} must hold `command:`, a line of text, `setting:` with {', '.join(SETTING)}, and `facts:`, "
-                "sections with lines `name: 'value'`."
+                f"{path} must hold `command:`, a line of text, `setting:` with {', '.join(POINTS)}, or for times "
+                f"{', '.join(TIMING)}, and `facts:`, sections with lines `name: 'value'`."
             )
         for section, values in content["facts"].items():
             for fact in values:
@@ -66,7 +66,8 @@ def with_extra(facts: dict, project: Project) -> dict:
     run has measured some of them, what it lacks stays "not available", and no two runs are mixed.
 
     A section ``extra`` is added. Under the name of each file, with ``_`` for ``-``, it holds the further run's
-    ``_command`` and its setting (``_data``, ``_sha256``, ``_metric``, ``_points``); and, a section of facts at a time,
+    ``_command`` and its setting (``_data``, ``_sha256``, ``_metric``, ``_points``, or for times ``_input``,
+    ``_processor``, ``_versions``); and, a section of facts at a time,
     ``_<section>_run``: where the paper's facts come from, in words, which is "this run" where it has measured them.
     """
     merged = {section: dict(values) for section, values in facts.items()}
@@ -98,7 +99,7 @@ def keep_extra(project: Project, name: str, command: str, further=(), tables=())
         More facts to keep, each as ``section.fact``.
     tables : iterable of str
         Kinds of tables that the run has left (`separate.leave`). Of a table with a column ``data``, the rows of that
-        name are kept; of one without, all.
+        name are kept; of one without, all. What a table says it was measured on is then the setting of all.
 
     Returns
     -------
@@ -125,7 +126,9 @@ def keep_extra(project: Project, name: str, command: str, further=(), tables=())
     if missing or not chosen:
         told = f"has measured no {missing[0]}" if missing else f"has measured no fact with {word} in its name"
         raise InputError(f"The run in {project.out} {told}.")
-    measured_on = {notebook: _setting(project, name, notebook, receipt) for notebook, receipt in settings.items()}
+    measured_on = _told(project, tables) or {
+        notebook: _setting(project, name, notebook, receipt) for notebook, receipt in settings.items()
+    }
     setting = next(iter(measured_on.values()))
     for notebook, other in measured_on.items():
         if other != setting:
@@ -149,6 +152,12 @@ def _rows_of(project: Project, kind: str, name: str) -> str:
     if table.empty:
         raise InputError(f"The table {kind} of the run in {project.out} has no row of {name}.")
     return as_text(table)
+
+
+def _told(project: Project, tables) -> dict[str, dict[str, str]]:
+    """The settings that tables of the run have been left with: kind -> setting."""
+    places = {kind: project.out / "tables" / f"{kind}.yml" for kind in tables}
+    return {kind: yaml.safe_load(path.read_text(encoding="utf-8")) for kind, path in places.items() if path.exists()}
 
 
 def holds(fact: str, word: str) -> bool:
@@ -186,11 +195,8 @@ def _setting(project: Project, name: str, notebook: str, receipt: dict) -> dict[
 def _well_formed(content) -> bool:
     if not isinstance(content, dict) or set(content) != {"command", "setting", "facts"}:
         return False
-    tables = [content["setting"], content["facts"]]
-    if not all(isinstance(table, dict) for table in tables) or set(content["setting"]) != set(SETTING):
+    facts = content["facts"]
+    if not isinstance(facts, dict) or not all(isinstance(values, dict) for values in facts.values()):
         return False
-    texts = [{"command": content["command"]}, content["setting"], *content["facts"].values()]
-    if not all(isinstance(values, dict) for values in texts):
-        return False
-    words = [word for values in texts for word in values.values()]
-    return all(isinstance(word, str) for word in words) and content["setting"]["metric"] in DISTANCES
+    words = [content["command"], *(word for values in facts.values() for word in values.values())]
+    return all(isinstance(word, str) for word in words) and well_formed(content["setting"])

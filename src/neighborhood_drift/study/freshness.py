@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -18,13 +19,17 @@ from .project import Project, read_notebook
 
 PACKAGE = Path(__file__).resolve().parents[1]
 LIBRARIES = ("numpy", "scipy", "pandas", "matplotlib", "numba", "scikit-learn", "umap-learn")
-LIBRARIES += ("faiss-cpu", "hnswlib", "usearch", "annoy", "pynndescent", "scann", "redis")
+LIBRARIES += ("faiss-cpu", "hnswlib", "usearch", "annoy", "pynndescent", "scann", "redis", "distributed")
+LIBRARIES += ("threadpoolctl",)
+# What encoders run on. They decide the numbers of a notebook that encodes; installing them alters no other.
+ENCODING = ("torch", "torchvision", "open_clip_torch")
+TABLES = re.compile(r"""separate\.published\(["'](\w+)["']""")
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that decide the numbers."""
+def versions(encoding: bool = False) -> dict[str, str]:
+    """Versions of Python and of the libraries that decide the numbers, those of encoders where they are asked for."""
     found = {"python": platform.python_version()}
-    for library in LIBRARIES:
+    for library in (*LIBRARIES, *(ENCODING if encoding else ())):
         try:
             found[library] = metadata.version(library)
         except metadata.PackageNotFoundError:
@@ -48,15 +53,13 @@ def package_checksum() -> str:
 
 
 def data_checksums(project: Project, vectors: str | None) -> dict[str, str]:
-    """Checksums of what the notebooks read: ``data/``, tables of separate runs, and vectors that the parameters name.
+    """Checksums of what all notebooks read: ``data/``, and vectors that the parameters name.
 
     Loading the vectors verifies them: a missing, truncated or unusable file is refused here.
     """
     folder = project.root / "data"
     files = [path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".md", ".pyc")]
     found = {"bundled": checksum(files, folder)}
-    if tables := sorted((project.root / "report" / "published" / "extra").glob("*.csv")):
-        found["separate"] = checksum(tables, project.root)
     if vectors:
         from ..datasets import load_dataset
 
@@ -75,20 +78,56 @@ def further_data(names, data_dir: str) -> dict[str, dict[str, str]]:
     return {"also": {name: data.checksum for name, data in loaded.items()}} if names else {}
 
 
+def gallery_data(gallery: str) -> dict[str, str]:
+    """Checksum of the gallery that a notebook searches beside its vectors; it is loaded, and so verified."""
+    from ..datasets import load_dataset
+
+    return {"gallery": load_dataset(gallery).checksum} if gallery else {}
+
+
+def own_data(project: Project, source: Path, values: dict) -> dict:
+    """Checksums of what one notebook alone reads: tables of separate runs with what says how they were made, weights.
+
+    Parameters
+    ----------
+    project : Project
+    source : Path
+        Of the notebook; the tables are those of the kinds that its cells name.
+    values : dict
+        Its parameters.
+
+    Raises
+    ------
+    InputError
+        If encoders are to be timed with weights from a folder that does not exist.
+    """
+    folder, found = project.root / "report" / "published" / "extra", {}
+    kinds = set(TABLES.findall(source.read_text(encoding="utf-8")))
+    if tables := [path for kind in kinds for path in folder.glob(f"*.{kind}.csv")]:
+        told = {path.with_name(f"{path.name.partition('.')[0]}.yml") for path in tables}
+        found["separate"] = checksum([*tables, *(path for path in told if path.exists())], project.root)
+    if values.get("encode") and values.get("weights_dir"):
+        from ..extraction import weight_files
+
+        files = weight_files(values["encoders"], values["weights_dir"])
+        found["weights"] = {name: sha256(path) for name, path in files.items()}
+    return found
+
+
 def notebook_checksum(source: Path) -> str:
     """Checksum of a notebook's cells: kind, text and tags."""
     cells = [(cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in read_notebook(source).cells]
     return hashlib.sha256(json.dumps(cells).encode()).hexdigest()
 
 
-def grounds(source: Path, parameters: dict, data: dict) -> dict:
-    """All that a notebook's outputs hang on."""
+def grounds(source: Path, parameters: dict, data: dict, encoding: bool = False) -> dict:
+    """All that a notebook's outputs hang on; the versions of encoders' libraries only where it encodes."""
     return {
         "notebook": notebook_checksum(source),
         "parameters": json.loads(json.dumps(parameters)),
         "package": package_checksum(),
         "data": data,
-        "versions": versions(),
+        "versions": versions(encoding),
     }
 
 
