@@ -106,6 +106,7 @@ def test_least_queries_of_a_tiny_limit_need_no_array_of_losses():
     assert least_queries("risk-control", 1e-8, 0.05) == pytest.approx(1e8, rel=1e-6)
     assert few < least_queries("betting", 1e-8, 0.05) < least_queries("empirical-bernstein", 1e-8, 0.05)
     assert least_queries("sample-mean", 1e-8, 0.05) == 1
+    assert all(least_queries(name, 1e-200, 0.05) > 1e199 for name in (*VALID, "risk-control"))
 
 
 def populations():

@@ -139,9 +139,8 @@ def test_the_overlap_of_a_rule_is_nearly_that_of_a_search_at_its_ef(index, searc
     pool, law, beside = parts[1], simple_rules.probe(index, parts[1], 20), 0
     for (engine, k), found in searched.items():
         own = index if engine == "faiss-hnsw" else index.unbounded()
-        for row in (
-            simple_rules.rules(found, k, [0.8, 0.93], [0.1, 0.7, 1, 2.3], law, own).dropna(subset="ef").itertuples()
-        ):
+        table = simple_rules.rules(found, k, [0.8, 0.93], [0.1, 0.7, 1, 2.3], law, own)
+        for row in table.dropna(subset="ef").itertuples():
             lists = own.search(pool.queries, k, ef=int(row.ef), exclude_self=pool.rows)
             real = overlap(pool.exact.first(k), lists).mean()
             if row.ef < found.efs[0]:

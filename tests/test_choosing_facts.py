@@ -68,8 +68,7 @@ def test_facts_by_size_name_the_lowest_and_the_highest_coverage_of_the_mean():
     assert found == {
         "sample_mean_coverage": "45.0 % to 50.0 %", "coverage_sample_mean_100": "50.0 %",
         "ratio_sample_mean_100": "1.00", "coverage_sample_mean_200": "45.0 %", "ratio_sample_mean_200": "1.10",
-        "coverage_betting_100": "99.0 %",
-        "ratio_betting_100": "1.25", "betting_coverage_lowest": "99.0 %",
+        "coverage_betting_100": "99.0 %", "ratio_betting_100": "1.25", "betting_coverage_lowest": "99.0 %",
     }  # fmt: skip
 
 

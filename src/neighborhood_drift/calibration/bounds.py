@@ -156,8 +156,9 @@ def least_queries(name: str, limit: float, delta: float) -> int:
 
 def _suffices(name: str, count: int, limit: float, delta: float) -> bool:
     """`certain` for so many losses of 0, from the formulas alone: no array is made."""
+    count = float(count)  # whole numbers up to 2^53; beyond, no sample is that large
     if name == "betting":
-        capital = count * np.log1p(STAKES * (1 / (1 - limit) - 1)) + np.log(CAPITAL)
+        capital = count * np.log1p(STAKES * limit / (1 - limit)) + np.log(CAPITAL)
         return bool(np.logaddexp.reduce(capital) >= -np.log(delta))
     if name == "clopper-pearson":
         return -np.expm1(np.log(delta) / count) <= limit
