@@ -70,6 +70,7 @@ print(f"{sample.name}: {n:,} points in {d:,} dimensions, {len(rows):,} of them a
 #    It is the shortest program, and the one that stops working first: its memory grows with $n^2$.
 # 3. **The blocked product** is the route of this study. It computes the same product a tile at a time, keeps for each row those points that
 #    float32 *cannot rule out*, and measures these again in float64. Tiles have a fixed size, and so have the lists of points kept at a time, so memory grows with $n$ only.
+#    Each thread takes tiles of its own, so that the threads of products and those of selections do not take processors from each other.
 # 4. **A library**: the flat index of FAISS [@douze2024], which blocks as well, in float32, and does not measure again.
 #
 # The third route rests on a bound. An inner product of $d$ terms in float32, summed in whatever order, is off by at most
