@@ -12,7 +12,7 @@ SHOWN = 5  # a figure ends at this many times the drift that the target allows
 
 
 def tune(
-    table: pd.DataFrame, *, quantity: str, ideal: float, goal: float, ef: int | None, effort: str = "ef"
+    table: pd.DataFrame, *, quantity: str, ideal: float, goal: float, ef: int | None, effort: str = "ef", interval=None
 ) -> Figure:
     """Draw the measured and the certified value of a target's quantity against ef, the target and the ef chosen.
 
@@ -29,6 +29,8 @@ def tune(
         The value chosen; None where none is certified.
     effort : str
         What the engine calls its effort.
+    interval : (float, float), optional
+        Of the value measured at ``ef``; drawn as a bar.
     """
     figure, axes = style.new(size=(6.4, 4.0))
     axes.plot(table["ef"], table["estimate"], color=style.BLACK, marker="o", label="measured on the sample")
@@ -39,6 +41,9 @@ def tune(
     )
     axes.axhline(goal, color=style.BLUE, linewidth=1, label=f"target, {goal:g}")
     if ef is not None:
+        if interval is not None:
+            bar = {"color": style.BLACK, "marker": "_", "markersize": 9, "linewidth": 2.5}
+            axes.plot([ef, ef], interval, label="its 95 % interval over queries", **bar)
         axes.axvline(ef, color=style.GREEN, linewidth=1, linestyle=":", label=f"chosen, {effort} = {ef}")
     axes.set(xlabel=effort, ylabel=quantity, xscale="log")
     away = SHOWN * (goal - ideal)

@@ -17,6 +17,7 @@ BOUNDS = {
     "empirical-bernstein": (style.PURPLE, "^", "-."),
     "sample-mean": (style.VERMILION, "X", ":"),
 }
+NO_HARDEST = "not available:\nno ef has a loss near the limit"
 RULES = {"alpha k": (style.VERMILION, "o"), "law": (style.BLUE, "D")}
 
 
@@ -60,7 +61,7 @@ def by_size(table: pd.DataFrame, level: float) -> Figure:
     ----------
     table : DataFrame
         Of ``validation.by_size``; a size at which a bound chooses nothing in more than half of the samples has no
-        point on the right.
+        point on the right. The coverage is nan where there is no hardest limit; the left then says so.
     level : float
     """
     figure, (left, right) = style.new(1, 2, size=(6.4, 3.6))
@@ -82,7 +83,10 @@ def by_size(table: pd.DataFrame, level: float) -> Figure:
         panel.xaxis.set_major_locator(FixedLocator(sorted(table["size"].unique())))
         panel.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
         panel.xaxis.set_minor_locator(FixedLocator([]))
+        panel.set_xlim(0.85 * table["size"].min(), 1.18 * table["size"].max())
     style.percent(left.yaxis)
+    if table["coverage"].isna().all():
+        left.text(0.5, 0.25, NO_HARDEST, ha="center", va="center", fontsize=9, transform=left.transAxes)
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
@@ -104,7 +108,9 @@ def rules(table: pd.DataFrame, target: float) -> Figure:
     figure, axes = style.new(lines, columns, size=(6.4, 1.2 + 2.2 * lines), squeeze=False, sharex=True, sharey=True)
     for panel in axes.flat[len(cases) :]:
         panel.set_visible(False)
+    named = []
     for panel, ((data, engine), rows) in zip(axes.flat, cases, strict=False):
+        ends = {}
         for (rule, _), one in rows.groupby(["rule", "alpha"], dropna=False, sort=False):
             color, marker = RULES[rule]
             known = one.dropna(subset="ratio")
@@ -115,27 +121,31 @@ def rules(table: pd.DataFrame, target: float) -> Figure:
                 panel.plot(here["k"], here["ratio"], marker=marker, color=color, markerfacecolor=face, linestyle="")
             if rule == "alpha k" and len(known):
                 end = known.iloc[-1]
-                panel.annotate(
-                    f"{end['alpha']:g}", (end["k"], end["ratio"]), xytext=(5, 0), textcoords="offset points",
-                    color=color, va="center", fontsize=8,
-                )  # fmt: skip
+                ends.setdefault((end["k"], end["ratio"]), []).append(f"{end['alpha']:g}")
+        named.append([(k, ratio, ", ".join(alphas), RULES["alpha k"][0]) for (k, ratio), alphas in ends.items()])
         panel.axhline(1, color=style.BLACK, linewidth=1, linestyle="--")
         panel.set(xscale="log", yscale="log")
         panel.set_title(f"{data},\n{label(engine)}", fontsize=8.5)
+        panel.margins(x=0.16)
         panel.xaxis.set_major_locator(FixedLocator(sorted(own["k"].unique())))
         panel.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
         panel.xaxis.set_minor_locator(FixedLocator([]))
         panel.yaxis.set_major_locator(FixedLocator([0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32]))
         panel.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         panel.yaxis.set_minor_formatter(NullFormatter())
-    for panel in axes[-1]:
-        panel.set_xlabel("k")
+    for column in axes.T:
+        lowest = [panel for panel in column if panel.get_visible()][-1]
+        lowest.tick_params(labelbottom=True)
+        lowest.set_xlabel("k")
     for panel in axes[:, 0]:
         panel.set_ylabel("ef / least good ef")
     first = axes.flat[0]
     for rule, (color, marker) in RULES.items():
-        named = "ef = \u03b1 k (\u03b1 at the end)" if rule == "alpha k" else "drift law, one probe"
-        first.plot([], [], marker=marker, color=color, linewidth=1, label=named)
+        name = "ef = \u03b1 k (\u03b1 at the end)" if rule == "alpha k" else "drift law, one probe"
+        first.plot([], [], marker=marker, color=color, linewidth=1, label=name)
     first.plot([], [], marker="o", color=style.GREY, markerfacecolor="white", linestyle="", label="misses the target")
     figure.legend(*first.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.draw_without_rendering()  # labels are moved apart in panels of their final height
+    for panel, ends in zip(axes.flat, named, strict=False):
+        style.label_ends(panel, [([k], [ratio], text, color) for k, ratio, text, color in ends])
     return figure
