@@ -1,12 +1,12 @@
 """Exact neighbors over blocks on real worker processes: the same bits, whoever dies in between, in bounded memory."""
 
+import inspect
 import json
 import os
 import resource
 import signal
 import subprocess
 import sys
-import textwrap
 import threading
 import time
 from pathlib import Path
@@ -41,8 +41,8 @@ def found(client, tmp_path):
     """`cluster.neighbors` on the workers of this module."""
 
     def search(base, queries=None, *, k, metric="l2", exclude=None, block=None, folder=tmp_path / "made"):
-        work = prepare(base, queries, k, metric, exclude, block, folder)
-        return find_neighbors(client, work, progress=False)
+        asked = prepare(base, queries, k, metric, exclude, block)
+        return find_neighbors(client, asked, folder, progress=False)
 
     return search
 
@@ -120,11 +120,10 @@ def test_lost_digits_are_said_once(found):
 
 
 def test_blocks_follow_from_size_dimension_and_k_alone(tmp_path):
-    work = prepare(points("normal", 5000, 4), None, 3, "l2", None, None, tmp_path)
-    assert (work.base_block, work.query_block) == (5000, FEWEST_ROWS)
+    assert prepare(points("normal", 5000, 4), None, 3, "l2", None, None).blocks == (5000, FEWEST_ROWS)
     np.lib.format.open_memmap(tmp_path / "wide.npy", mode="w+", dtype=np.float16, shape=(10**6, 1024)).flush()
-    wide = prepare(tmp_path / "wide.npy", None, 100, "l2", None, None, tmp_path)
-    assert wide.base_block == BLOCK_BYTES // (4 * 1024) and wide.query_block == LIST_BYTES // (16 * 100)
+    wide = prepare(tmp_path / "wide.npy", None, 100, "l2", None, None)
+    assert wide.blocks == (BLOCK_BYTES // (4 * 1024), LIST_BYTES // (16 * 100))
 
 
 # ---- what dies, and what it costs
@@ -142,15 +141,37 @@ def wait_for(condition, seconds=240):
         time.sleep(0.01)
 
 
+def hold(folder: str, blocks_before: int) -> None:
+    """In a worker: after so many blocks of its own, wait for a file that opens the gate, and say so."""
+    import time
+    from pathlib import Path
+
+    from neighborhood_drift.cluster import blocks
+
+    search, done = blocks.nearest_in_block, []
+
+    def held(*arguments):
+        done.append(0)
+        if len(done) > blocks_before:
+            Path(folder, "held").touch()
+            while not Path(folder, "gate").exists():
+                time.sleep(0.01)
+        return search(*arguments)
+
+    blocks.nearest_in_block = held
+
+
 def test_a_worker_killed_in_mid_run_costs_its_blocks_only(client, found, tmp_path):
     base, folder = points("clusters", 6000, 64), tmp_path / "made"
     expected, reached = exact_neighbors(base, k=50), []
-    victim = next(iter(client.run(os.getpid).values()))
+    address, victim = next(iter(client.run(os.getpid).items()))
+    client.run(hold, str(tmp_path), 10, workers=[address])
 
     def kill():
-        wait_for(lambda: finished(folder) >= 20)
-        os.kill(victim, signal.SIGKILL)
+        wait_for((tmp_path / "held").exists)
         reached.append(finished(folder))
+        os.kill(victim, signal.SIGKILL)
+        (tmp_path / "gate").touch()
 
     killer = threading.Thread(target=kill)
     killer.start()
@@ -158,37 +179,136 @@ def test_a_worker_killed_in_mid_run_costs_its_blocks_only(client, found, tmp_pat
     killer.join()
     assert same(asked, expected)
     work = json.loads((folder / "neighbors.json").read_text())["work"]
-    assert 20 <= reached[0] < 144, "the kill fell into the run"
-    assert work["begun"] <= 144 + 1, "of the blocks, only the one that the worker was computing began again"
-    assert work["finished"] >= 144 - 1, "a worker can die between the end of a block and its line in the log"
+    assert 10 <= reached[0] < 144, "the kill fell into the run"
+    assert work["begun"] == 144 + 1, "of the blocks, only the one that the worker was computing began again"
+    assert work["finished"] == 144
     wait_for(lambda: len(client.nthreads()) == 2)
 
 
 SEARCH = """
 import sys
 from neighborhood_drift import cluster
+from neighborhood_drift.cluster.neighbors import prepare
 
-cluster.neighbors(sys.argv[1], k=50, block=500, folder=sys.argv[2], workers=1, progress=False)
+{hold}
+asked = prepare(sys.argv[1], None, 50, "l2", None, 500)
+with cluster.connected(workers=1) as client:
+    client.run(hold, sys.argv[3], 20)
+    cluster.find_neighbors(client, asked, sys.argv[2], progress=False)
 """
 
 
 def test_a_killed_run_leaves_no_process_and_goes_on(found, tmp_path):
     base, folder = points("clusters", 6000, 64), tmp_path / "made"
     np.save(tmp_path / "base.npy", base)
-    command = [sys.executable, "-c", textwrap.dedent(SEARCH), str(tmp_path / "base.npy"), str(folder)]
+    script = SEARCH.format(hold=inspect.getsource(hold))
+    command = [sys.executable, "-c", script, str(tmp_path / "base.npy"), str(folder), str(tmp_path)]
     here = {**os.environ, "TMPDIR": str(tmp_path)}
     run = subprocess.Popen(command, env=here, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_for(lambda: finished(folder) >= 20 or run.poll() is not None)
+    wait_for(lambda: (tmp_path / "held").exists() or run.poll() is not None)
+    with pytest.raises(InputError, match="Another run is at work"):
+        found(tmp_path / "base.npy", k=50, block=500, folder=folder)
     started = psutil.Process(run.pid).children(recursive=True)
     run.kill()
     run.wait()
+    (tmp_path / "gate").touch()
     assert started and not psutil.wait_procs(started, timeout=120)[1]
     before = finished(folder)
-    assert 20 <= before < 144 and not (folder / "neighbors.json").exists()
+    assert 20 <= before <= 21 and not (folder / "neighbors.json").exists()
     asked = found(tmp_path / "base.npy", k=50, block=500, folder=folder)
     assert same(asked, exact_neighbors(base, k=50))
     assert json.loads((folder / "neighbors.json").read_text())["work"]["begun"] <= 144 + 1
-    assert sorted(file.name for file in folder.iterdir()) == ["distances.npy", "ids.npy", "neighbors.json"]
+    assert sorted(file.name for file in folder.iterdir()) == [".lock", "distances.npy", "ids.npy", "neighbors.json"]
+
+
+def test_of_two_calls_at_once_on_one_folder_one_is_refused(client, found, tmp_path):
+    """The second has other vectors: were it let in, the first would go on with them."""
+    base, folder, refused = points("normal", 2000, 8), tmp_path / "made", []
+    client.run(hold, str(tmp_path), 0)
+
+    def second():
+        wait_for((tmp_path / "held").exists)
+        with pytest.raises(InputError, match="Another run is at work") as error:
+            found(base + 1, k=5, block=500, folder=folder)
+        refused.append(error)
+        (tmp_path / "gate").touch()
+
+    other = threading.Thread(target=second)
+    other.start()
+    asked = found(base, k=5, block=500, folder=folder)
+    other.join()
+    assert refused and same(asked, exact_neighbors(base, k=5))
+
+
+def test_a_refused_call_writes_no_vectors(found, tmp_path):
+    base, folder = points("normal"), tmp_path / "made"
+    with pytest.raises(InputError, match="k is 230"):
+        found(base, k=230)
+    with pytest.raises(InputError, match="metric is 'l1'"):
+        found(base, k=5, metric="l1")
+    with pytest.raises(InputError, match="exclude must be"):
+        found(base, base[:2], k=5, exclude=np.array([0, 230]))
+    assert not folder.exists()
+    found(base, k=5)
+    with pytest.raises(InputError, match="vectors was"):
+        found(base + 1, k=5)
+    with pytest.raises(InputError, match="holds NaN"):
+        found(with_nan(base.copy()), k=5)
+    assert sorted(file.name for file in folder.iterdir()) == [".lock", "distances.npy", "ids.npy", "neighbors.json"]
+
+
+def test_vectors_that_change_meanwhile_are_noticed(client, found, tmp_path):
+    base, path = points("normal", 2000, 8), tmp_path / "base.npy"
+    np.save(path, base)
+    client.run(hold, str(tmp_path), 0)
+
+    def change():
+        wait_for((tmp_path / "held").exists)
+        np.lib.format.open_memmap(path, mode="r+")[0] += 1
+        (tmp_path / "gate").touch()
+
+    other = threading.Thread(target=change)
+    other.start()
+    with pytest.raises(InputError, match="the vectors changed while their neighbors were sought"):
+        found(path, k=5, block=500)
+    other.join()
+    assert same(found(path, k=5, block=500), exact_neighbors(np.load(path), k=5))
+
+
+@pytest.mark.parametrize("size", [90, 400])
+def test_results_that_are_cut_off_are_computed_again(tmp_path, size):
+    base = points("normal", size)
+    np.save(tmp_path / "base.npy", base)
+    work = blocks.Work(str(tmp_path), str(tmp_path / "base.npy"), "", "", size, size, 20, size, 7, "l2")
+    top = work.file(work.levels, 0, 0)
+
+    def found():
+        for j in range(work.base_blocks):
+            blocks.search(work, 0, j)
+        for level in range(1, work.levels + 1):
+            if level == 1:
+                cut(work.file(0, 0, 1))
+            for j in range(-(-work.base_blocks // blocks.FAN**level)):
+                blocks.merge(work, level, 0, j, ())
+        return blocks.read(top)
+
+    def cut(file):
+        if file.exists():
+            os.truncate(file, file.stat().st_size // 2)
+
+    assert same(found(), exact_neighbors(base, k=7))
+    cut(top)
+    assert same(found(), exact_neighbors(base, k=7))
+
+
+def test_a_search_of_one_block_that_is_cut_off_is_done_again(tmp_path):
+    base = points("normal", 30)
+    np.save(tmp_path / "base.npy", base)
+    work = blocks.Work(str(tmp_path), str(tmp_path / "base.npy"), "", "", 30, 30, 30, 30, 7, "l2")
+    for _ in range(2):
+        blocks.search(work, 0, 0)
+        assert same(blocks.read(work.file(0, 0, 0)), exact_neighbors(base, k=7))
+        os.truncate(work.file(0, 0, 0), 100)
 
 
 def test_what_is_complete_is_not_computed_again_and_another_run_is_refused(found, tmp_path):
@@ -198,6 +318,8 @@ def test_what_is_complete_is_not_computed_again_and_another_run_is_refused(found
     assert same(found(base, k=5), exact_neighbors(base, k=5))
     assert (tmp_path / "made" / "ids.npy").stat().st_mtime_ns == stamp
     (tmp_path / "made" / "ids.npy").unlink()
+    assert same(found(base, k=5), exact_neighbors(base, k=5))
+    os.truncate(tmp_path / "made" / "distances.npy", 1000)
     assert same(found(base, k=5), exact_neighbors(base, k=5))
     with pytest.raises(InputError, match=r"holds neighbors begun otherwise .*k was 5, is now 6"):
         found(base, k=6)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .checks import InputError
+
 PART = ".part-"  # how the names of files begin that are still being written
 # The disk is full, over its quota, read-only, or closed to us.
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
@@ -61,6 +63,43 @@ def disk_errors(path):
             if os.strerror(number) in str(error):
                 raise OSError(number, os.strerror(number), str(path)) from error
         raise
+
+
+@contextmanager
+def alone(folder, name: str = ".lock"):
+    """Hold the file ``name`` in ``folder`` for this call, so that the folder has one writer at a time.
+
+    A process that is killed lets go of it by itself. Windows has no such lock; there, two runs are left to the user.
+
+    Raises
+    ------
+    InputError
+        If another process, or another call in this one, holds it.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder, alone(folder), alone(folder):
+    ...     pass
+    Traceback (most recent call last):
+    neighborhood_drift.checks.InputError: Another run is at work in ...; wait for it or name another folder.
+    """
+    lock = Path(folder) / name
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with lock.open("a", encoding="utf-8") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(f"Another run is at work in {folder}; wait for it or name another folder.") from None
+        held.truncate(0)
+        held.write(str(os.getpid()))
+        held.flush()
+        yield
 
 
 def clear_parts(folder) -> None:

@@ -12,6 +12,8 @@ import socket
 import threading
 import time
 import warnings
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +26,8 @@ from ..neighbors import MISSING, Neighbors
 
 FAN = 16  # block results merged at a time
 # A worker with several threads computes one block at a time: memory stays that of one block, and the compiled loops,
-# which are parallel themselves, need not be safe to enter twice.
-_ONE = threading.Lock()
+# which are parallel themselves, need not be safe to enter twice. A merge may search again, so the lock is held twice.
+_ONE = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -101,11 +103,11 @@ class Work:
         return any(self.file(up, i, j // FAN ** (up - level)).exists() for up in range(level, self.levels + 1))
 
 
-def inspect(path: str, rows: slice, metric: str, what: str) -> tuple[str, list[str]]:
-    """Read one block, refuse it if exact search would, and return its SHA-256 and what there is to warn of."""
+def inspect(source, rows: slice, metric: str, what: str) -> tuple[str, list[str]]:
+    """Read a block of a file or array, refuse it if exact search would; its SHA-256, and what there is to warn of."""
     with _ONE, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        block = open_array(path, what)[rows]
+        block = (open_array(source, what) if isinstance(source, str) else source)[rows]
         vectors(block, f"{what}[{rows.start}:{rows.stop}]", metric=metric)
         digest = hashlib.sha256(np.ascontiguousarray(block).data).hexdigest()
     return digest, [str(warning.message) for warning in caught]
@@ -128,15 +130,21 @@ def open_array(path: str, what: str) -> np.ndarray:
         ) from error
     except (ValueError, EOFError, OSError) as error:
         raise InputError(f"{what}: {name} cannot be read as an .npy array ({error}).") from error
+    checked_shape(array, what)
+    return array
+
+
+def checked_shape(array, what: str) -> tuple[int, int]:
+    """The shape of an array, or InputError if it is not 2-d with at least one point and one dimension."""
     if not isinstance(array, np.ndarray) or array.ndim != 2 or 0 in array.shape:
         shape = getattr(array, "shape", "of several arrays")
         raise InputError(f"{what} has shape {shape}; it must be 2-d with at least one point and one dimension.")
-    return array
+    return array.shape
 
 
 def search(work: Work, i: int, j: int) -> None:
     """Find the nearest of query block ``i`` in base block ``j`` and write them, unless they are there."""
-    if work.done(0, i, j):
+    if _ready(work, 0, i, j):
         return
     with _ONE:
         began = time.perf_counter()
@@ -149,7 +157,7 @@ def search(work: Work, i: int, j: int) -> None:
             warnings.simplefilter("ignore")  # said once, by `inspect`
             found = nearest_in_block(base, queries, left_out, work.k, work.metric)
         ids = np.where(found.ids == MISSING, MISSING, found.ids + columns.start)
-        _write(work.file(0, i, j), ids, found.distances)
+        write(work.file(0, i, j), ids, found.distances)
         _log(work, "finished", i, j, time.perf_counter() - began)
 
 
@@ -191,17 +199,20 @@ def nearest_in_block(base, queries, left_out, k: int, metric: str) -> Neighbors:
 def merge(work: Work, level: int, i: int, j: int, children) -> None:
     """Merge up to `FAN` results of the level below, the tasks ``children``, into node ``j``, then remove them.
 
-    Reads one file at a time, so that memory does not grow with their number.
+    Reads one file at a time, so that memory does not grow with their number. A result that is absent or cannot be read
+    is computed again.
     """
-    if not work.done(level, i, j):
+    if not _ready(work, level, i, j):
         with _ONE:
-            parts = _children(work, level, i, j)
-            merged = read(parts[0])
-            for part in parts[1:]:
-                merged = merge_two(merged, read(part), work.k)
-            _write(work.file(level, i, j), merged.ids, merged.distances)
-    for part in _children(work, level, i, j):
-        part.unlink(missing_ok=True)
+            began = time.perf_counter()
+            parts = (_found(work, level - 1, i, child) for child in _children(work, level, j))
+            merged = next(parts)
+            for part in parts:
+                merged = merge_two(merged, part, work.k)
+            write(work.file(level, i, j), merged.ids, merged.distances)
+            _log(work, "merged", i, j, time.perf_counter() - began)
+    for child in _children(work, level, j):
+        work.file(level - 1, i, child).unlink(missing_ok=True)
 
 
 def merge_two(one: Neighbors, two: Neighbors, k: int) -> Neighbors:
@@ -222,9 +233,36 @@ def read(file: Path) -> Neighbors:
         return Neighbors(stored["ids"], stored["distances"])
 
 
-def _children(work: Work, level: int, i: int, j: int) -> list[Path]:
+def _ready(work: Work, level: int, i: int, j: int) -> bool:
+    """Whether nothing is left to do; the last result of a query block, which no merge reads, is read to be sure."""
+    if level < work.levels:
+        return work.done(level, i, j)
+    return _readable(work.file(level, i, j)) is not None
+
+
+def _found(work: Work, level: int, i: int, j: int) -> Neighbors:
+    """A result of the level below a merge, computed again where it cannot be read."""
+    found = _readable(work.file(level, i, j))
+    if found is None:
+        search(work, i, j) if level == 0 else merge(work, level, i, j, ())
+        found = read(work.file(level, i, j))
+    return found
+
+
+def _readable(file: Path) -> Neighbors | None:
+    """What a file holds; one that is cut off or altered, which its checksums show, is removed."""
+    try:
+        return read(file)
+    except FileNotFoundError:
+        return None
+    except (zipfile.BadZipFile, EOFError, KeyError, ValueError, zlib.error):
+        file.unlink(missing_ok=True)
+        return None
+
+
+def _children(work: Work, level: int, j: int) -> range:
     below = -(-work.base_blocks // FAN ** (level - 1))
-    return [work.file(level - 1, i, child) for child in range(j * FAN, min((j + 1) * FAN, below))]
+    return range(j * FAN, min((j + 1) * FAN, below))
 
 
 def _left_out(work: Work, rows: slice) -> np.ndarray:
@@ -235,7 +273,8 @@ def _left_out(work: Work, rows: slice) -> np.ndarray:
     return np.full(rows.stop - rows.start, MISSING - work.size)
 
 
-def _write(file: Path, ids, distances) -> None:
+def write(file: Path, ids, distances) -> None:
+    """Write the neighbors of a block, whole or not at all."""
     with replacing(file) as part:
         np.savez(part, ids=ids, distances=distances)
 

@@ -1,4 +1,4 @@
-"""Exact neighbors over pairs of blocks: the graph of tasks, its progress, and the files that it ends in."""
+"""Exact neighbors over pairs of blocks: what is asked and checked, and the files that a run leaves and ends in."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import json
 import shutil
 import tempfile
 import warnings
-from dataclasses import asdict
+from collections import Counter
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from dask import delayed
-from distributed import KilledWorker, as_completed
 from tqdm import tqdm
 
 from ..checks import METRICS, InputError, one_of, whole_number
 from ..embedding import refuse_other
-from ..files import clear_parts, replacing, sha256, write_text
+from ..files import alone, clear_parts, replacing, sha256, write_text
 from ..neighbors import Neighbors
 from . import blocks
 from .blocks import Work
-from .clients import ClusterError, connected, threads_of
+from .clients import connected
+from .tasks import compute, inspected
 
 BLOCK_BYTES = 2**28  # of a block's vectors in float32; a worker holds a few times that
 LIST_BYTES = 2**26  # of the neighbors of a block of queries
@@ -92,46 +92,44 @@ def neighbors(
     computing, a run that is killed no more. Per worker, memory is a few times a block of vectors and a list of
     k neighbors for each of the block's queries; it grows neither with n nor with the number of blocks.
     """
+    asked = prepare(base, queries, k, metric, exclude, block)
     if folder is None:
         if scheduler:
             raise InputError("a scheduler's workers need a folder that they see; name one with folder.")
         with tempfile.TemporaryDirectory(prefix="neighborhood-drift-") as scratch, connected(None, workers) as client:
-            ready = prepare(base, queries, k, metric, exclude, block, scratch)
-            found = find_neighbors(client, ready, progress=progress)
+            found = find_neighbors(client, asked, scratch, progress=progress)
             return Neighbors(np.array(found.ids), np.array(found.distances))
-    work = prepare(base, queries, k, metric, exclude, block, folder)
     with connected(scheduler, workers) as client:
-        return find_neighbors(client, work, progress=progress)
+        return find_neighbors(client, asked, folder, progress=progress)
 
 
-def prepare(base, queries, k: int, metric: str, exclude, block: int | None, folder) -> Work:
-    """Check a call of `neighbors` and return its `Work`; arrays are written where workers can read them."""
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A call of `neighbors` that was checked; ``base``, ``queries`` and ``exclude`` are arrays, paths or None."""
+
+    base: np.ndarray | str
+    queries: np.ndarray | str | None
+    exclude: np.ndarray | None
+    shapes: tuple[tuple[int, int], tuple[int, int]]  # of the base, and of what is asked
+    blocks: tuple[int, int]
+    k: int
+    metric: str
+
+
+def prepare(base, queries, k: int, metric: str, exclude, block: int | None) -> Asked:
+    """Check all that can be told from shapes; nothing is written, and of files nothing but the shape is read."""
     one_of(metric, METRICS, "metric")
-    folder = Path(folder).resolve()
-    inputs = folder / UNFINISHED
-    base, base_shape = _file(base, "base", inputs)
-    queries, shape = _file(queries, "queries", inputs) if queries is not None else ("", base_shape)
+    base, base_shape = _given(base, "base")
+    queries, shape = _given(queries, "queries") if queries is not None else (None, base_shape)
     if shape[1] != base_shape[1]:
         raise InputError(f"queries has {shape[1]} dimensions; the base has {base_shape[1]}, and both must agree.")
-    left_out = ""
     if exclude is not None:
-        exclude = _checked_exclude(exclude, shape[0], base_shape[0], bool(queries))
-        left_out = str(_saved(exclude, inputs / "exclude.npy"))
-    k = whole_number(k, "k", 1, base_shape[0] - (not queries or bool(left_out)))
+        exclude = _checked_exclude(exclude, shape[0], base_shape[0], queries is not None)
+    k = whole_number(k, "k", 1, base_shape[0] - (queries is None or exclude is not None))
     sizes = block_sizes(base_shape[0], shape[0], base_shape[1], k)
     if block is not None:
-        sizes = (min(whole_number(block, "block", 1), rows) for rows in (base_shape[0], shape[0]))
-    return Work(
-        str(folder / UNFINISHED),
-        base,
-        queries,
-        left_out,
-        base_shape[0],
-        shape[0],
-        *sizes,
-        k,
-        metric,
-    )
+        sizes = tuple(min(whole_number(block, "block", 1), rows) for rows in (base_shape[0], shape[0]))
+    return Asked(base, queries, exclude, (base_shape, shape), sizes, k, metric)
 
 
 def block_sizes(size: int, asked: int, dimension: int, k: int) -> tuple[int, int]:
@@ -154,124 +152,106 @@ def _checked_exclude(exclude, asked: int, size: int, given: bool) -> np.ndarray:
     return exclude.astype(np.int64)
 
 
-def _file(array, what: str, folder: Path) -> tuple[str, tuple[int, int]]:
-    path = (
-        Path(array).resolve() if isinstance(array, (str, Path)) else _saved(np.asarray(array), folder / f"{what}.npy")
-    )
-    return str(path), blocks.open_array(str(path), what).shape
-
-
-def _saved(array: np.ndarray, path: Path) -> Path:
+def _given(array, what: str) -> tuple[np.ndarray | str, tuple[int, int]]:
+    """An array, or the path of one, and its shape."""
+    if isinstance(array, (str, Path)):
+        path = str(Path(array).resolve())
+        return path, blocks.open_array(path, what).shape
+    array = np.asarray(array)
     if array.dtype.hasobject:
-        raise InputError(f"{path.stem} has dtype {array.dtype}; allowed are float16, float32, float64 and integers.")
-    with replacing(path) as part:
-        np.save(part, array)
-    return path
+        raise InputError(f"{what} has dtype {array.dtype}; allowed are float16, float32, float64 and integers.")
+    return array, blocks.checked_shape(array, what)
 
 
-def find_neighbors(client, work: Work, *, progress: bool = True) -> Neighbors:
-    """Run a `Work` on the workers of a Dask client; what its folder holds of an earlier run is not computed again.
+def find_neighbors(client, asked: Asked, folder, *, progress: bool = True) -> Neighbors:
+    """Answer a call on the workers of a Dask client; what its folder holds of an earlier run is not computed again.
 
     Returns
     -------
     Neighbors
-        Mapped from the files ``ids.npy`` and ``distances.npy``, which stand above the work's folder.
+        Mapped from the files ``ids.npy`` and ``distances.npy`` of ``folder``.
+
+    Raises
+    ------
+    InputError
+        As `neighbors` does, where another call is at work in the folder, and where the vectors change meanwhile.
     """
-    unfinished = Path(work.folder)
-    folder, note = unfinished.parent, unfinished / "identity.json"
-    identity = _identity(client, work, progress)
-    ended = folder / NOTE
-    for begun in (note, ended):
-        if begun.is_file():
-            refuse_other(json.loads(begun.read_text(encoding="utf-8"))["identity"], identity, folder, "neighbors")
-    if not all((folder / name).is_file() for name in (NOTE, IDS, DISTANCES)):
-        write_text(note, json.dumps({"identity": identity}))
-        _compute(client, work, progress)
-        _gather(work, folder)
-        made = {"shape": [work.asked, work.k], "files": {name: sha256(folder / name) for name in (IDS, DISTANCES)}}
-        made |= {"versions": {name: version(name) for name in _PACKAGES}, "date": datetime.date.today().isoformat()}
-        write_text(ended, json.dumps({"identity": identity, "work": _spent(work), **made}, indent=1) + "\n")
-    shutil.rmtree(unfinished, ignore_errors=True)
+    folder = Path(folder).resolve()
+    unfinished, note, ended = folder / UNFINISHED, folder / UNFINISHED / "identity.json", folder / NOTE
+    with alone(folder):
+        identity = _identity(client, asked, progress)
+        for begun in (note, ended):
+            if begun.is_file():
+                refuse_other(json.loads(begun.read_text(encoding="utf-8"))["identity"], identity, folder, "neighbors")
+        if not _complete(folder):
+            write_text(note, json.dumps({"identity": identity}))
+            work = _saved(asked, unfinished)
+            compute(client, work, progress)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # said before
+                read = _identity(client, replace(asked, base=work.base, queries=work.queries or None), progress)
+            if read != identity:
+                shutil.rmtree(unfinished)
+                raise InputError(
+                    "the vectors changed while their neighbors were sought; what was found is removed. Run it again on "
+                    "files that stay as they are."
+                )
+            _gather(work, folder)
+            made = {"shape": [work.asked, work.k], "files": {name: sha256(folder / name) for name in (IDS, DISTANCES)}}
+            made |= {"versions": {name: version(name) for name in _PACKAGES}, "date": datetime.date.today().isoformat()}
+            write_text(ended, json.dumps({"identity": identity, "work": _spent(work), **made}, indent=1) + "\n")
+        shutil.rmtree(unfinished, ignore_errors=True)
     return Neighbors(np.load(folder / IDS, mmap_mode="r"), np.load(folder / DISTANCES, mmap_mode="r"))
 
 
-def graph(work: Work, i: int) -> list:
-    """The tasks of query block ``i``: one a block of the base, and a tree of merges above them; the last has it all."""
-    name = f"{hashlib.sha256(work.folder.encode()).hexdigest()[:8]}-{i}"
-    nodes = [
-        delayed(blocks.search, pure=False)(work, i, j, dask_key_name=f"search-{name}-{j}")
-        for j in range(work.base_blocks)
-    ]
-    tasks = list(nodes)
-    for level in range(1, work.levels + 1):
-        groups = [nodes[start : start + blocks.FAN] for start in range(0, len(nodes), blocks.FAN)]
-        nodes = [
-            delayed(blocks.merge, pure=False)(work, level, i, j, group, dask_key_name=f"merge-{name}-{level}-{j}")
-            for j, group in enumerate(groups)
-        ]
-        tasks += nodes
-    return tasks
+def _complete(folder: Path) -> bool:
+    """Whether the result is there, and its files are those that were written."""
+    if not all((folder / name).is_file() for name in (NOTE, IDS, DISTANCES)):
+        return False
+    written = json.loads((folder / NOTE).read_text(encoding="utf-8"))["files"]
+    return all(sha256(folder / name) == written[name] for name in (IDS, DISTANCES))
 
 
-def _compute(client, work: Work, progress: bool) -> None:
-    """Keep a few tasks a thread in the scheduler, so that it holds as few however many blocks there are."""
-    waiting, going, open_tasks = list(range(work.query_blocks))[::-1], as_completed(), 0
-    pairs = work.asked * work.size
-    with tqdm(total=pairs, desc="neighbors", unit="pair", unit_scale=True, disable=not progress) as bar:
-        while True:
-            while waiting and open_tasks < 3 * threads_of(client):
-                tasks = client.compute(graph(work, waiting.pop()))
-                going.update(tasks)
-                open_tasks += len(tasks)
-            if not open_tasks:
-                return
-            future = next(going)
-            open_tasks -= 1
-            _result(future)
-            kind, _, i, *node = future.key.split("-")
-            if kind == "search":
-                bar.update(_size(work.rows(int(i))) * _size(work.columns(int(node[0]))))
+def _saved(asked: Asked, folder: Path) -> Work:
+    """Write arrays where workers can read them; they are those of the identity that the folder has noted."""
+
+    def path(array, name: str) -> str:
+        if array is None or isinstance(array, str):
+            return array or ""
+        with replacing(folder / name) as part:
+            np.save(part, array)
+        return str(folder / name)
+
+    files = (path(array, f"{name}.npy") for name, array in _parts(asked))
+    (size, _), (rows, _) = asked.shapes
+    return Work(str(folder), *files, size, rows, *asked.blocks, asked.k, asked.metric)
 
 
-def _size(rows: slice) -> int:
-    return rows.stop - rows.start
+def _parts(asked: Asked):
+    return ("base", asked.base), ("queries", asked.queries), ("exclude", asked.exclude)
 
 
-def _result(future):
-    """A task's result; its worker's refusal as it is, and a worker that keeps dying as one sentence."""
-    try:
-        return future.result()
-    except KilledWorker as error:
-        raise ClusterError(
-            f"task {error.task} was given up: its workers died, most likely for want of memory; smaller blocks or "
-            "fewer workers need less. What was finished is kept, and the same blocks go on from there."
-        ) from error
-
-
-def _identity(client, work: Work, progress: bool) -> dict:
-    """What decides the result: the bytes of the vectors, read once by the workers, and all that is asked of them."""
-    identity = {"vectors": _digest(client, work.base, work.size, work.base_block, "base", work.metric, progress)}
-    identity["queries"] = "leave-one-out"
-    if work.queries:
-        identity["queries"] = _digest(
-            client, work.queries, work.asked, work.query_block, "queries", work.metric, progress
-        )
-    identity["exclude"] = hashlib.sha256(np.load(work.exclude).tobytes()).hexdigest() if work.exclude else "none"
-    asked = {name: asdict(work)[name] for name in ("k", "metric", "base_block", "query_block")}
-    identity |= {name.replace("_", " "): value for name, value in asked.items()}
+def _identity(client, asked: Asked, progress: bool) -> dict:
+    """What decides the result: the bytes of the vectors, and all that is asked of them."""
+    digests = (_digest(client, asked, which, progress) for which in (0, 1))
+    identity = {"vectors": next(digests), "queries": "leave-one-out" if asked.queries is None else next(digests)}
+    identity["exclude"] = "none" if asked.exclude is None else hashlib.sha256(asked.exclude.tobytes()).hexdigest()
+    identity |= {"k": asked.k, "metric": asked.metric, "base block": asked.blocks[0], "query block": asked.blocks[1]}
     return identity | {"version": version("neighborhood-drift")}
 
 
-def _digest(client, path: str, rows: int, block: int, what: str, metric: str, progress: bool) -> str:
+def _digest(client, asked: Asked, which: int, progress: bool) -> str:
+    """Check the base (0) or the queries (1) and return their SHA-256: files are read by the workers, arrays here."""
+    (what, source), (rows, _), block = _parts(asked)[which], asked.shapes[which], asked.blocks[which]
     slices = [slice(start, min(start + block, rows)) for start in range(0, rows, block)]
-    futures = client.map(blocks.inspect, [path] * len(slices), slices, metric=metric, what=what, pure=False)
+    seen = [("", [])] * len(slices)
     with tqdm(total=len(slices), desc=f"reading {what}", unit="block", disable=not progress) as bar:
-        for _ in as_completed(futures):
+        for place, found in inspected(client, source, slices, asked.metric, what):
+            seen[place] = found
             bar.update()
-    seen = [_result(future) for future in futures]
     for warning in dict.fromkeys(text for _, texts in seen for text in texts):
         warnings.warn(warning, stacklevel=4)
-    array = blocks.open_array(path, what)
+    array = blocks.open_array(source, what) if isinstance(source, str) else source
     kind = f"{array.shape} {array.dtype.str} "
     return hashlib.sha256("".join([kind, *(digest for digest, _ in seen)]).encode()).hexdigest()
 
@@ -291,9 +271,9 @@ def _gather(work: Work, folder: Path) -> None:
 
 
 def _spent(work: Work) -> dict:
-    """From the workers' logs: blocks begun and finished, seconds in all processes together, and these processes."""
+    """From the workers' logs: blocks begun and finished, seconds of searches and merges in all, and processes."""
     logs = list((Path(work.folder) / "log").glob("*.csv"))
     lines = [line.split(",") for log in logs for line in log.read_text(encoding="utf-8").splitlines()]
-    finished = [float(seconds) for event, _, _, seconds in lines if event == "finished"]
-    begun = len(lines) - len(finished)
-    return {"begun": begun, "finished": len(finished), "seconds": sum(finished), "processes": len(logs)}
+    counts = Counter(line[0] for line in lines)
+    seconds = sum(float(line[-1]) for line in lines)
+    return {"begun": counts["started"], "finished": counts["finished"], "seconds": seconds, "processes": len(logs)}

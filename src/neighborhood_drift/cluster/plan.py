@@ -4,22 +4,44 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 from scipy.optimize import nnls
 
 from ..checks import InputError, whole_number
 from ..exact import exact_neighbors
-from ..neighbors import Neighbors
 from . import blocks
 from .neighbors import block_sizes
 
-QUERY_SHARES, BASE_SHARES = (0.1, 0.4), (0.1, 0.3, 1.0)  # of the points, in a task that is timed
-DRAWS = 500
-DAY = 86_400
+QUERY_SHARES, BASE_SHARES = (0.1, 0.6), (0.1, 0.4, 1.0)  # of the points, in a task that is timed
+TIMED = 4_000  # points of the base that are timed, or as many more as k takes
+HOUR, DAY = 3_600, 86_400
+PROCESSES = {"few": 2, "some": 64, "many": 1024}  # whose day is told
+READINGS = 2  # of the vectors by checksums: before the search and after it
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Rates fitted to timings, and how well they are known.
+
+    Parameters
+    ----------
+    seconds : (p,) array
+        Rates, none below zero.
+    free : (p,) array
+        Least squares that may fall below zero, whose ``covariance`` (p, p) is known.
+    freedom : int
+        Timings less rates.
+    """
+
+    seconds: np.ndarray
+    free: np.ndarray
+    covariance: np.ndarray
+    freedom: int
 
 
 @dataclass(frozen=True)
@@ -30,46 +52,48 @@ class Rates:
 
     Parameters
     ----------
-    pair, vector, list, fixed : float
-        For a pair of points, for each vector that is read and prepared, for each list of k neighbors, for a task.
-    slot, byte : float
-        For merging a slot of a list, and for reading and hashing a byte of the vectors before the work.
+    task_cost : Cost
+        ``pair``, ``vector``, ``list`` and ``fixed``: for a pair of points, for each vector that is read and prepared,
+        for each list of k neighbors, for a task.
+    slot, byte : Cost
+        For merging a slot of a list, its files read and written; for reading and hashing a byte of the vectors.
     dimension, k : int
-    draws : (r, 4) array
-        ``pair``, ``vector``, ``list`` and ``fixed`` fitted to resampled timings.
     """
 
-    pair: float
-    vector: float
-    list: float
-    fixed: float
-    slot: float
-    byte: float
+    task_cost: Cost
+    slot: Cost
+    byte: Cost
     dimension: int
     k: int
-    draws: np.ndarray
 
     def task(self, queries, points):
-        """Seconds of one task.
+        """Seconds of one task."""
+        return float(_terms(queries, points) @ self.task_cost.seconds)
 
-        >>> Rates(1e-7, 1e-5, 1e-3, 0.1, 0, 0, 8, 10, np.empty((0, 4))).task(100, 1000)
-        0.221
-        """
-        return queries * (points * self.pair + self.list) + (queries + points) * self.vector + self.fixed
+    def work(self, size: int, asked: int | None = None) -> float:
+        """Process-seconds of all tasks and merges: ``asked`` queries, by default all points leave-one-out."""
+        return self._sum(self._parts(size, asked)[:2])
 
     def run(self, size: int, asked: int | None = None) -> float:
-        """Process-seconds of a whole run: ``asked`` queries, by default all points leave-one-out, among ``size``."""
-        points, queries = block_sizes(size, asked or size, self.dimension, self.k)
-        asked = asked or size
-        tasks = (size / points) * (asked / queries) * self.task(queries, points)
-        merged = asked * self.k * (size / points - 1) * self.slot if size > points else 0.0
-        return tasks + merged + 4 * self.dimension * size * self.byte
+        """Process-seconds of a whole run: `work`, and the checksums of the vectors before and after it."""
+        return self._sum(self._parts(size, asked))
 
-    def interval(self, size: int, asked: int | None = None) -> tuple[float, float]:
-        """Central 95 % of `run` over the resampled timings."""
-        names = ("pair", "vector", "list", "fixed")
-        runs = [replace(self, **dict(zip(names, draw, strict=True))).run(size, asked) for draw in self.draws]
-        return tuple(np.quantile(runs, (0.025, 0.975)).tolist())
+    def interval(self, size: int, asked: int | None = None, *, level: float = 0.95) -> tuple[float, float]:
+        """Limits of `run` for timings that scatter about the fitted costs.
+
+        The run is a sum of rates, each a sum of timings, so its variance is known up to those of the timings, and its
+        error over that estimate follows Student's t with degrees of freedom by Satterthwaite (1946, Biometrics
+        Bulletin 2:110). It holds for errors that are independent and near normal, and for the form of the costs as it
+        is: what the form does not know, such as a slower disk, is not in it. Widened to hold `run`, whose rates are
+        not below zero.
+        """
+        parts = self._parts(size, asked)
+        variances = [terms @ cost.covariance @ terms for cost, terms in parts]
+        total, free = sum(variances), sum(terms @ cost.free for cost, terms in parts)
+        shares = sum(variance**2 / cost.freedom for (cost, _), variance in zip(parts, variances, strict=True))
+        reach = stats.t.ppf(0.5 + level / 2, total**2 / shares) * np.sqrt(total) if total > 0 else 0.0
+        run = self._sum(parts)
+        return float(min(run, max(0.0, free - reach))), float(max(run, free + reach))
 
     def largest(self, seconds: float) -> int:
         """The most points whose neighbors, all leave-one-out, take at most so many process-seconds."""
@@ -79,8 +103,22 @@ class Rates:
             low, high = (middle, high) if self.run(int(middle)) <= seconds else (low, middle)
         return int(low)
 
+    def _parts(self, size: int, asked: int | None) -> list[tuple[Cost, np.ndarray]]:
+        """Costs and how often each is paid: tasks, merges, checksums."""
+        others = asked is not None and asked != size
+        asked = asked or size
+        points, queries = block_sizes(size, asked, self.dimension, self.k)
+        tasks = (size / points) * (asked / queries) * _terms(queries, points)
+        slots = asked * self.k * max(0.0, size / points - 1)
+        hashed = READINGS * 4 * self.dimension * (size + asked * others)
+        return [(self.task_cost, tasks), (self.slot, np.array([slots])), (self.byte, np.array([hashed]))]
 
-def timings(client, base, k: int, *, metric: str = "l2", repeats: int = 3) -> pd.DataFrame:
+    @staticmethod
+    def _sum(parts) -> float:
+        return float(sum(terms @ cost.seconds for cost, terms in parts))
+
+
+def timings(client, base, k: int, *, metric: str = "l2", repeats: int = 8) -> pd.DataFrame:
     """Time tasks of several sizes on the workers of a Dask client, all workers busy.
 
     Parameters
@@ -88,66 +126,70 @@ def timings(client, base, k: int, *, metric: str = "l2", repeats: int = 3) -> pd
     client : distributed.Client
         Of workers that see this machine's temporary folder.
     base : (n, d) array
-        Of which tasks take shares.
+        Of which tasks take shares, of its first `TIMED` points.
     k : int
         Neighbors of each query.
-    repeats : int, default 3
+    repeats : int, default 8
         Of each size; one more on each worker before, for what is loaded once, is not timed.
 
     Returns
     -------
     DataFrame
-        Columns kind ("search", "merge", "read"), queries, points, repeat, seconds. A merge has two lists of k a query
-        as its ``points``; a reading has no queries.
+        Columns kind ("search", "merge", "read"), queries, points, repeat, seconds. A merge has as its ``points`` the
+        slots a query of all lists merged, `blocks.FAN` lists of k; a reading has no queries.
 
     Raises
     ------
     InputError
         If the smallest share of the base holds no more than k points.
     """
-    whole_number(repeats, "repeats", 1)
-    n = len(base)
+    whole_number(repeats, "repeats", 2)
+    n = min(len(base), max(TIMED, int((k + 1) / BASE_SHARES[0])))
     if k >= BASE_SHARES[0] * n:
         raise InputError(f"k is {k}; a tenth of the {n} points must be more.")
     rows = []
     with tempfile.TemporaryDirectory(prefix="neighborhood-drift-") as folder:
         path = str(Path(folder) / "base.npy")
-        np.save(path, base)
+        np.save(path, base[:n])
         client.run(exact_neighbors, np.eye(4), k=1, metric=metric)
-        cells = [(int(q * n), int(b * n)) for q in QUERY_SHARES for b in BASE_SHARES]
+        cells = [(max(1, int(q * n)), int(b * n)) for q in QUERY_SHARES for b in BASE_SHARES]
         for repeat in range(repeats):
             works = [blocks.Work(f"{folder}/{repeat}-{q}-{b}", path, "", "", b, q, b, q, k, metric) for q, b in cells]
             spent = client.gather(client.map(_timed_search, works, pure=False))
             rows += [("search", q, b, repeat, each) for (q, b), each in zip(cells, spent, strict=True)]
             reading = client.submit(_timed_reading, path, slice(0, n), metric, pure=False).result()
             rows.append(("read", 0, n, repeat, reading))
-            merging = client.submit(_timed_merge, cells[0][0], k, pure=False).result()
-            rows.append(("merge", cells[0][0], 2 * k, repeat, merging))
+            asked = cells[0][0]
+            merging = client.submit(_timed_merge, f"{folder}/{repeat}-merge", asked, k, pure=False).result()
+            rows.append(("merge", asked, blocks.FAN * k, repeat, merging))
     return pd.DataFrame(rows, columns=["kind", "queries", "points", "repeat", "seconds"])
 
 
-def rates(table: pd.DataFrame, dimension: int, k: int, *, seed: int = 0) -> Rates:
-    """Fit the costs of a task to its timings, none below zero, each weighted by the inverse mean of its size.
+def rates(table: pd.DataFrame, dimension: int, k: int) -> Rates:
+    """Fit the costs of a task, of a merge and of reading to their timings.
 
     Parameters
     ----------
     table : DataFrame
         From `timings`, for points of ``dimension`` float32 values and lists of ``k``.
-    seed : int
-        Of the draws: timings are resampled within each size of a task.
+
+    Notes
+    -----
+    Timings of a size are weighted by the inverse of their mean, as their errors grow with it; weighting each by itself
+    would favor the short ones.
     """
-    search = table[table["kind"] == "search"]
-    search = search.assign(mean=search.groupby(["queries", "points"])["seconds"].transform("mean"))
-    columns, random = ["queries", "points", "seconds", "mean"], np.random.default_rng(seed)
-    sizes = [group.to_numpy() for _, group in search.groupby(["queries", "points"])[columns]]
-    draws = [
-        _fit(np.concatenate([group[random.integers(len(group), size=len(group))] for group in sizes]))
-        for _ in range(DRAWS)
-    ]
-    merge, read = (table[table["kind"] == kind] for kind in ("merge", "read"))
-    slot = (merge["seconds"] / (merge["queries"] * merge["points"] / 2)).median()
-    byte = (read["seconds"] / (4 * dimension * read["points"])).median()
-    return Rates(*_fit(np.concatenate(sizes)), slot, byte, dimension, k, np.array(draws))
+    search, merge, read = (table[table["kind"] == kind] for kind in ("search", "merge", "read"))
+    weights = search.groupby(["queries", "points"])["seconds"].transform("mean").to_numpy()
+    terms = np.stack([_terms(q, b) for q, b in zip(search["queries"], search["points"], strict=True)])
+    slots = (merge["queries"] * (merge["points"] - k)).to_numpy(float)
+    hashed = (4.0 * dimension * read["points"]).to_numpy()
+    return Rates(
+        _fit(terms, search["seconds"].to_numpy(), weights),
+        _fit(slots[:, None], merge["seconds"].to_numpy(), slots),
+        _fit(hashed[:, None], read["seconds"].to_numpy(), hashed),
+        dimension,
+        k,
+    )
 
 
 def plan(found: Rates, sizes, *, asked: int) -> pd.DataFrame:
@@ -156,36 +198,62 @@ def plan(found: Rates, sizes, *, asked: int) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns points, asked, tasks, vectors_bytes, read_bytes (by all tasks together), lists_bytes, seconds, low and
-        high (process-seconds with their interval).
+        Columns points, asked, tasks, vectors_bytes, read_bytes (of vectors, by all tasks and both checksums),
+        lists_written (bytes of the lists of all blocks and merges, each but the result read once, and removed),
+        lists_bytes (of the result), seconds, low and high (process-seconds with their interval).
     """
     rows = []
     for size in sizes:
         for queries in (size, min(asked, size)):
             points, block = block_sizes(size, queries, found.dimension, found.k)
-            rounds = -(-queries // block)
-            vectors = 4 * found.dimension * size
+            rounds, parts = -(-queries // block), -(-size // points)
+            vectors, others = 4 * found.dimension * size, 4 * found.dimension * queries
+            hashed = READINGS * (vectors + others * (queries != size))
+            low, high = found.interval(size, queries)
             rows.append(
                 {
                     "points": size,
                     "asked": queries,
-                    "tasks": -(-size // points) * rounds,
+                    "tasks": parts * rounds,
                     "vectors_bytes": vectors,
-                    "read_bytes": vectors * rounds,
+                    "read_bytes": vectors * rounds + others * parts + hashed,
+                    "lists_written": 16 * found.k * queries * (_lists(parts) + 1),
                     "lists_bytes": 16 * found.k * queries,
                     "seconds": found.run(size, queries),
-                    **dict(zip(("low", "high"), found.interval(size, queries), strict=True)),
+                    "low": low,
+                    "high": high,
                 }
             )
     return pd.DataFrame(rows)
 
 
-def _fit(rows: np.ndarray) -> np.ndarray:
-    """Weighting each timing by itself would favor the short ones of a size; by the size's mean it does not."""
-    queries, points, seconds, mean = rows.T
-    terms = np.stack([queries * points, queries + points, queries, np.ones(len(rows))], axis=1)
+def _lists(parts: int) -> int:
+    """How many lists a query gets on the way: one a block of the base, and one a merge.
+
+    >>> _lists(1), _lists(16), _lists(17)
+    (1, 17, 20)
+    """
+    total = parts
+    while parts > 1:
+        parts = -(-parts // blocks.FAN)
+        total += parts
+    return total
+
+
+def _terms(queries, points) -> np.ndarray:
+    return np.array([queries * points, queries + points, queries, 1.0])
+
+
+def _fit(terms: np.ndarray, seconds: np.ndarray, weights: np.ndarray) -> Cost:
+    """Fit seconds by the terms, with errors in proportion to the weights."""
     scale = terms.max(axis=0)
-    return nnls(terms / scale / mean[:, None], seconds / mean)[0] / scale
+    scaled, wanted = terms / scale / weights[:, None], seconds / weights
+    inverse = np.linalg.pinv(scaled)
+    free, freedom = inverse @ wanted, len(wanted) - terms.shape[1]
+    variance = np.sum((wanted - scaled @ free) ** 2) / freedom
+    return Cost(
+        nnls(scaled, wanted)[0] / scale, free / scale, variance * inverse @ inverse.T / np.outer(scale, scale), freedom
+    )
 
 
 def _timed(function, *arguments) -> float:
@@ -202,8 +270,13 @@ def _timed_reading(path: str, rows: slice, metric: str) -> float:
     return _timed(blocks.inspect, path, rows, metric, "base")
 
 
-def _timed_merge(queries: int, k: int) -> float:
-    random = np.random.default_rng(0)
-    lists = [np.sort(random.random((queries, k)), axis=1) for _ in range(2)]
-    one, two = (Neighbors(np.tile(np.arange(k) + k * half, (queries, 1)), each) for half, each in enumerate(lists))
-    return _timed(blocks.merge_two, one, two, k)
+def _timed_merge(folder: str, queries: int, k: int) -> float:
+    """Seconds to merge as many lists as ever are, from files into a file."""
+    work, random = (
+        blocks.Work(folder, "", "", "", blocks.FAN * k, queries, k, queries, k, "l2"),
+        np.random.default_rng(0),
+    )
+    for j in range(blocks.FAN):
+        ids = np.tile(np.arange(k) + k * j, (queries, 1))
+        blocks.write(work.file(0, 0, j), ids, np.sort(random.random((queries, k)), axis=1))
+    return _timed(blocks.merge, work, 1, 0, 0, ())

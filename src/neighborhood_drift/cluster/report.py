@@ -14,11 +14,10 @@ import pandas as pd
 
 from ..exact import exact_neighbors
 from ..facts import fixed, number
-from .neighbors import NOTE, find_neighbors, prepare
-from .plan import DAY, Rates
+from .neighbors import BLOCK_BYTES, NOTE, find_neighbors, prepare
+from .plan import DAY, HOUR, PROCESSES, Rates
 
-HOUR, YEAR = 3_600, 365.25 * DAY
-MACHINES = (2, 64, 1024)  # processes whose day is told
+YEAR = 365.25 * DAY
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
@@ -59,12 +58,12 @@ def whole_run(client, base, k: int, *, metric: str = "l2") -> dict:
     Returns
     -------
     dict
-        ``same`` (ids and bits of distances), ``seconds`` (of tasks, in all processes together), ``wall``, ``tasks``,
+        ``same`` (ids and bits of distances), ``seconds`` (of tasks and merges, of all processes), ``wall``, ``tasks``,
         ``processes``, and ``peak`` (most bytes that a worker has held, its libraries included).
     """
     with tempfile.TemporaryDirectory(prefix="neighborhood-drift-") as folder:
         began = perf_counter()
-        found = find_neighbors(client, prepare(base, None, k, metric, None, None, folder), progress=False)
+        found = find_neighbors(client, prepare(base, None, k, metric, None, None), folder, progress=False)
         wall = perf_counter() - began
         spent = json.loads((Path(folder) / NOTE).read_text(encoding="utf-8"))["work"]
         exact = exact_neighbors(base, k=k, metric=metric)
@@ -99,6 +98,7 @@ def plan_table(plan: pd.DataFrame) -> pd.DataFrame:
             "tasks": plan["tasks"],
             "vectors": plan["vectors_bytes"].map(size_text),
             "read_in_all": plan["read_bytes"].map(size_text),
+            "lists_written": plan["lists_written"].map(size_text),
             "lists": plan["lists_bytes"].map(size_text),
             "process_hours": hours,
             "processes_for_a_day": [rough(max(1, np.ceil(each / DAY))) for each in plan["seconds"]],
@@ -115,7 +115,7 @@ def cluster_facts(found: Rates, timings: pd.DataFrame, plan: pd.DataFrame, run: 
     searches = timings[timings["kind"] == "search"]
     pairs = searches["queries"] * searches["points"]
     rate = (pairs / searches["seconds"])[pairs == pairs.max()] / 1e6
-    predicted = found.run(points) - 4 * found.dimension * points * found.byte
+    predicted = found.work(points)
     return {
         "dimension": found.dimension,
         "k": found.k,
@@ -137,9 +137,13 @@ def cluster_facts(found: Rates, timings: pd.DataFrame, plan: pd.DataFrame, run: 
         "all_time_interval": f"{time_text(all_of_it['low'])} to {time_text(all_of_it['high'])}",
         "all_tasks": int(all_of_it["tasks"]),
         "all_read": size_text(all_of_it["read_bytes"]),
+        "all_lists_written": size_text(all_of_it["lists_written"]),
         "all_lists": size_text(all_of_it["lists_bytes"]),
         "sample_time": time_text(sample["seconds"]),
         "sample_time_interval": f"{time_text(sample['low'])} to {time_text(sample['high'])}",
         "sample_tasks": int(sample["tasks"]),
-        **{f"day_of_{processes}": rough(found.largest(processes * DAY)) for processes in MACHINES},
+        "block": f"{BLOCK_BYTES // 2**20} MiB",
+        "repeats": int(searches["repeat"].nunique()),
+        **PROCESSES,
+        **{f"day_of_{name}": rough(found.largest(processes * DAY)) for name, processes in PROCESSES.items()},
     }

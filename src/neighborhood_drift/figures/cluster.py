@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..cluster.plan import DAY, HOUR, PROCESSES
 from . import style
 
-HOUR, DAY = 3_600, 86_400
-PROCESSES = (2, 64, 1024)
+BELOW = 1_000  # a limit of zero, which a logarithmic axis cannot show, is drawn so many times below the line
 
 
 def plan(table: pd.DataFrame) -> Figure:
@@ -28,12 +28,13 @@ def plan(table: pd.DataFrame) -> Figure:
         rows = table[which].sort_values("points")
         hours = rows["seconds"] / HOUR
         axes.plot(rows["points"], hours, color=color, marker=marker, linestyle=line)
-        style.band(axes, rows["points"], rows["low"] / HOUR, rows["high"] / HOUR, color)
+        low = rows["low"].clip(lower=rows["seconds"] / BELOW)
+        style.band(axes, rows["points"], low / HOUR, rows["high"] / HOUR, color)
         ends.append((rows["points"], hours, name, color))
     axes.set(xscale="log", yscale="log", xlabel="points", ylabel="process-hours")
     left = table["points"].min() / 40  # room for the labels of the dotted lines
     axes.set_xlim(left, table["points"].max() * 8)
-    for processes in PROCESSES:
+    for processes in PROCESSES.values():
         axes.axhline(processes * DAY / HOUR, color=style.GREY, linewidth=0.8, linestyle=":")
         text = f"a day of {processes:,} processes"
         place = {"xy": (left, processes * DAY / HOUR), "xytext": (4, 3), "textcoords": "offset points"}

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -18,10 +16,10 @@ import yaml
 from .. import checks
 from ..bundle import PROVENANCE
 from ..checks import METRICS, InputError
-from ..files import clear_parts, replacing, sha256, write_text
+from ..files import alone, clear_parts, replacing, sha256, write_text
 from ..separate import DISTANCES
 from .extra import with_extra
-from .freshness import data_checksums, further_data, grounds, read_receipt, stale
+from .freshness import data_checksums, further_data, gallery_data, grounds, own_data, read_receipt, stale
 from .parameters import ParameterSet, defaults, refuse_few_points, refuse_long_lists, resolve
 from .project import Project, StudyError, read_notebook
 
@@ -36,17 +34,20 @@ def plan(project: Project, chosen: ParameterSet) -> dict[str, tuple[str, dict, d
     Raises
     ------
     InputError
-        If a parameter is unknown or of the wrong type, or the vectors cannot be loaded.
+        If a parameter is unknown or of the wrong type, or the vectors, a gallery or weights cannot be loaded.
     """
     parameters = resolve(chosen, project)
     data = data_checksums(project, chosen.vectors)
-    planned, further = {}, {}
+    planned, further, galleries = {}, {}, {}
     for name, source in project.notebooks().items():
         values = {**defaults(source), **parameters[name]}
         asked = tuple(values.get("also", ())), values.get("data_dir", "")
         if asked not in further:
             further[asked] = further_data(*asked)
-        wanted = grounds(source, parameters[name], data | further[asked])
+        if (gallery := values.get("gallery", "")) not in galleries:
+            galleries[gallery] = gallery_data(gallery)
+        known = data | further[asked] | galleries[gallery] | own_data(project, source, values)
+        wanted = grounds(source, parameters[name], known, bool(values.get("encode")))
         planned[name] = (stale(project, name, wanted), parameters[name], wanted)
     return planned
 
@@ -88,7 +89,7 @@ def run(
     StudyError
         If a cell fails; the message shows it.
     """
-    with _alone(project.out):
+    with alone(project.out, "logs/lock"):
         for folder in (project.out, project.out / "notebooks", project.out / "facts"):
             clear_parts(folder)
         resolve(chosen, project)
@@ -253,23 +254,3 @@ def _check_vectors(project: Project, chosen: ParameterSet, planned: dict[str, di
 def _clear_facts(project: Project) -> None:
     for path in (project.out / "facts").glob("*.json"):
         path.unlink()
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Hold the folder of the run for this process; a killed process lets go of it by itself."""
-    try:
-        import fcntl
-    except ImportError:  # Windows has no flock; there two runs into one folder are left to the user
-        yield
-        return
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "logs").mkdir(exist_ok=True)
-    with (out / "logs" / "lock").open("w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(f"Another run is at work in {out}; wait for it or name another --out.") from None
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield
