@@ -244,7 +244,7 @@ Table(shown)
 # one machine or of many; each result is a file before its task counts as done, so a worker that dies costs the blocks that it was computing, and a run that is killed goes on where it was.
 #
 # This is done here on as many processes as there are threads, and the result is compared with that of `exact_neighbors`. Before it, tasks of several sizes are timed while all processes work. What a task of $q$ queries and $b$ points takes is fitted by $q\,b$ pairs, $q + b$ vectors, $q$ lists and a fixed part, none below zero. Look at
-# whether the fitted seconds lie among those measured; only then can they plan anything.
+# whether the fitted seconds lie among those measured; only then can they plan anything. What a merge of lists takes, from files to a file, is timed too, and what the checksums take that are formed of the vectors before and after the search.
 
 # %%
 from neighborhood_drift import cluster
@@ -255,7 +255,7 @@ k_blocks = max(1, min(k, len(sample.base) // 10 - 1))
 with cluster.connected(workers=threads) as client:
     timings = plan.timings(client, sample.base, k_blocks, metric=metric)
     run = report.whole_run(client, sample.base, k_blocks, metric=metric)
-rates = plan.rates(timings, sample.base.shape[1], k_blocks, seed=seed)
+rates = plan.rates(timings, sample.base.shape[1], k_blocks)
 planned_run = plan.plan(rates, planned, asked=planned_queries)
 print(f"ids and distances over blocks are those of exact_neighbors: {run['same']}")
 
@@ -265,18 +265,19 @@ print(f"ids and distances over blocks are those of exact_neighbors: {run['same']
 Table(report.rates_table(timings, rates))
 
 # %% [markdown]
-# The plan extrapolates these costs to blocks as large as 256 MiB of vectors, and to sizes that were never run. Its interval resamples the timings; it knows nothing of a slower disk or a network that all processes share, and at the far end every process reads as much as the table says. Look at the slopes: all pairs grow with the square of the number of points, a
+# The plan extrapolates these costs to larger blocks, and to sizes that were never run. Its interval says how well the rates are known from timings that scatter (a sum of fitted rates, its error by Student's $t$; on made-up timings such intervals hold the true cost about as often as they should, and a test sees to that). It takes the form of the costs as given, and knows nothing of a slower disk or a
+# network that all processes share. Each task reads two blocks of vectors, and writes lists that a merge reads again; the table says how much that comes to, beside the result. Look at the slopes: all pairs grow with the square of the number of points, a
 # sample of queries with the number itself. The dotted lines say what a day gives.
 
 # %%
 #| label: fig-cluster-plan
-#| fig-cap: "Process-hours of exact search against the number of points, extrapolated from measured tasks: the neighbors of all points, leave-one-out, and of a sample of queries. Bands: 95 % intervals over resampled timings. Dotted: what 2, 64 and 1,024 processes do in a day."
+#| fig-cap: "Process-hours of exact search against the number of points, extrapolated from measured tasks: the neighbors of all points, leave-one-out, and of a sample of queries. Bands: 95 % intervals from the scatter of the timings, the form of the costs taken as given. Dotted: what so many processes do in a day."
 #| fig-alt: "Two straight lines on logarithmic axes; that of all points is twice as steep, and crosses three horizontal lines."
 draw_cluster.plan(planned_run)
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl-cluster-plan
-#| tbl-cap: "The plan, at the dimension and k of this notebook: points, queries asked, tasks, bytes of the vectors in float32, bytes read by all tasks together, bytes of the neighbors found, process-hours with 95 % interval, and processes that finish within a day."
+#| tbl-cap: "The plan, at the dimension and k of this notebook: points, queries asked, tasks, bytes of the vectors in float32, bytes of vectors read by all tasks and checksums together, bytes of lists written on the way and at the end, bytes of the neighbors found, process-hours with 95 % interval from the scatter of the timings, and processes that finish within a day."
 Table(report.plan_table(planned_run))
 
 # %% [markdown]
