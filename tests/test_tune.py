@@ -102,6 +102,7 @@ def test_vectors_with_copies_are_said_to_have_ties_and_have_a_target(tune):
     answer = tune("--engine", "faiss-hnsw", vectors="copies.npy")
     assert "For 100 % of the queries the next point is as near" in answer.stdout
     assert answer.exit_code == 3 and "--target recall=0.99" in answer.stdout
+    assert "--target recall=0.95 takes" in tune("--target", "overlap=0.95", vectors="copies.npy").stdout
     answer = tune("--engine", "faiss-ivf", "--target", "recall=0.99", vectors="copies.npy")
     assert answer.exit_code == 0 and "mean tie-aware recall of at least 0.99" in answer.stdout
     assert "as near as the last neighbor" not in answer.stdout

@@ -229,9 +229,10 @@ def _measured(choice: Choice) -> list[str]:
 def _ties(choice: Choice, tied: float) -> list[str]:
     if tied < TIED or not isinstance(choice.target, (MeanOverlap, ShareBelow)):
         return []
+    least = getattr(choice.target, "least", 0.99)
     return [
         f"For {100 * tied:.0f} % of the queries the next point is as near as the last neighbor, and overlap asks for "
-        "that very neighbor: --target recall=0.99 takes any point as near."
+        f"that very neighbor: --target recall={least:g} takes any point as near."
     ]
 
 
