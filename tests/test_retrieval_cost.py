@@ -3,12 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from neighborhood_drift import cost_tables, crossings, earlier, extraction, retrieval_cost
+from neighborhood_drift.bundle import Part, write_bundle
 from neighborhood_drift.checks import InputError
-from neighborhood_drift.datasets import Sample
+from neighborhood_drift.datasets import Sample, load_sample
 from neighborhood_drift.exact import exact_neighbors
 from neighborhood_drift.figures import scale as draw
+from neighborhood_drift.images import open_images, survey
 from neighborhood_drift.retrieval_cost import COLUMNS, FLAT, FULL_SORT, IVF_256, IVF_ROOT, PARTIAL_SORT, RANDOM
 
 UNITS = retrieval_cost.random_units(300, 16, 0)
@@ -101,6 +104,22 @@ def test_a_gallery_with_a_vector_of_zeros_is_searched_by_distance():
     base = np.vstack([UNITS[:30], np.zeros((1, 16), np.float32)])
     recalls, _ = retrieval_cost.on_gallery(Sample(base, np.arange(31), None, None, "z", "", {}), [9], k=99, repeats=1)
     assert set(recalls["metric"]) == {"l2"}
+
+
+def test_a_folder_of_embedded_images_is_a_gallery(tmp_path):
+    for i in range(30):
+        (tmp_path / "pictures" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4), (i, i, i)).save(tmp_path / "pictures" / "ab"[i % 2] / f"{i}.png")
+    listed = open_images(tmp_path / "pictures")
+    part = Part(UNITS[:30], listed.names, listed.labels, survey(listed, progress=False).thumbnails)
+    write_bundle(tmp_path / "made", {"base": part}, listed.classes, {"images": "pictures"}, listed, tmp_path / "work")
+    sample = load_sample(tmp_path / "made", queries=9)
+    recalls, times = retrieval_cost.on_gallery(sample, [1, 30], k=4, repeats=2, batches=[1, 3])
+    assert set(recalls["n"]) == set(times["n"]) == {30} and set(recalls["gallery"]) == {"made"}
+    assert recalls.groupby("method")["recall"].last().eq(1).all()
+    shown = cost_tables.ivf_table(recalls, recalls.assign(run="a separate run"))
+    assert set(shown["gallery"]) == {"made", "made (separate run)"} and len(shown) == 2 * len(recalls)
+    assert len(cost_tables.ivf_table(recalls, pd.DataFrame(columns=["source", "run"]))) == len(recalls)
 
 
 def test_the_median_is_not_moved_by_a_slow_repeat():

@@ -226,6 +226,32 @@ def test_further_data_at_hand_are_part_of_what_a_run_hangs_on(project):
     assert reasons() == ["", "data changed"]
 
 
+def test_a_gallery_and_weights_are_part_of_what_a_run_hangs_on(project):
+    source, weights = project.root / "notebooks" / "02-second.py", project.root / "weights"
+    more = 'points = 20\ngallery = ""\nencode = False\nencoders = ["resnet18"]\nweights_dir = ""'
+    source.write_text(SECOND.replace("points = 20", more))
+    gallery = project.root / "gallery.npy"
+    weights.mkdir()
+    np.save(gallery, np.eye(4, dtype=np.float32))
+    own = {"gallery": str(gallery), "encode": True, "weights_dir": str(weights)}
+
+    def look(**given):
+        return plan(project, ParameterSet({}, {"02-second": own | given}))
+
+    run(project, ParameterSet({}, {"02-second": own}), say=quiet)
+    assert [reason for reason, _, _ in look().values()] == ["", ""]
+    assert "torch" in look()["02-second"][2]["versions"] and "torch" not in look()["01-first"][2]["versions"]
+    assert "torch" not in look(encode=False)["02-second"][2]["versions"]
+    np.save(gallery, np.eye(5, dtype=np.float32))
+    assert [reason for reason, _, _ in look().values()] == ["", "data changed"]
+    np.save(gallery, np.eye(4, dtype=np.float32))
+    write_text(weights / "resnet18-mine.pth", "weights")
+    assert look()["02-second"][0] == "data changed" and "weights" not in look(encode=False)["02-second"][2]["data"]
+    for wrong, told in (({"gallery": str(project.root / "none.npy")}, "none.npy"), ({"weights_dir": "none"}, "none")):
+        with pytest.raises(InputError, match=told):
+            look(**wrong)
+
+
 def test_what_a_killed_run_was_writing_is_cleared(project):
     def killed():
         with replacing(project.executed("01-first")) as part:

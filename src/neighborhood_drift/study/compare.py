@@ -14,6 +14,7 @@ PUBLISHED = Path("report") / "published" / "variables.yml"
 OF_THE_MACHINE = ("run.", "exact.blocked_", "exact.product_ratio", "exact.time_", "exact.memory_", "exact.matrix_")
 OF_THE_MACHINE += ("hnsw.faiss_microseconds", "hnsw.hnswlib_microseconds", "hnsw.faiss_build_", "hnsw.hnswlib_build_")
 OF_THE_MACHINE += ("cost.extraction_", "cost.batch_gain_", "scale.main_build_", "scale.cifar10_resnet18_build_")
+OF_THE_MACHINE += ("scale.main_search_", "scale.cifar10_resnet18_search_")
 
 
 def flat(variables: dict) -> dict[str, str]:
