@@ -379,6 +379,25 @@ def test_a_running_scheduler_is_used_by_its_address_and_left_running(client, tmp
         cluster.neighbors(base, k=8, scheduler=address)
 
 
+UNGUARDED = """
+import numpy as np
+from neighborhood_drift import cluster
+
+cluster.neighbors(np.eye(4), k=1, workers=1, progress=False)
+"""
+
+
+def test_a_script_without_the_guard_is_told_of_it(tmp_path):
+    (tmp_path / "script.py").write_text(UNGUARDED)
+    done = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 1
+    assert (
+        "ClusterError: the worker processes did not start; a script must start them below `if __name__ =="
+        in (done.stderr.splitlines()[-1])
+    )
+    assert "bootstrapping" not in done.stderr
+
+
 def test_no_workers_are_refused():
     with pytest.raises(InputError, match="number of workers is 0"), cluster.connected(workers=0):
         pass
@@ -433,5 +452,10 @@ def test_the_command_writes_the_neighbors(tmp_path):
     assert np.array_equal(np.load(tmp_path / "made" / "distances.npy"), expected.distances)
     told = json.loads((tmp_path / "made" / "neighbors.json").read_text())
     assert told["identity"]["metric"] == "cosine" and str(tmp_path) not in json.dumps(told)
+    (tmp_path / "embedded").mkdir()
+    np.save(tmp_path / "embedded" / "base.npy", base)
+    words[2] = str(tmp_path / "embedded")  # the same bytes, so the same run, which is complete
+    done = CliRunner().invoke(cli.app, [*words, "--metric", "cosine", "--workers", "1", "--no-progress"])
+    assert done.exit_code == 0 and "the 4 nearest of 230 queries" in done.output
     refused = CliRunner().invoke(cli.app, [*words, "--scheduler", "tcp://127.0.0.1:9", "--workers", "1"])
     assert refused.exit_code == 2 and "both a scheduler and a number of workers" in refused.output

@@ -1,8 +1,15 @@
-"""Where the work goes: worker processes of this machine, started and ended here, or a scheduler that somebody runs."""
+"""Where the work goes: worker processes of this machine, started and ended here, or a scheduler that somebody runs.
+
+A script that starts workers does so below the guard, since each worker begins by reading the script::
+
+    if __name__ == "__main__":
+        found = cluster.neighbors("mine.npy", k=100)
+"""
 
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import tempfile
 from contextlib import contextmanager
 
@@ -42,7 +49,8 @@ def connected(scheduler: str | None = None, workers: int | None = None):
     InputError
         If both are given, no scheduler answers, or it has no workers.
     ClusterError
-        If its workers lack this package.
+        If its workers lack this package, or processes could not be started, as in a script without the guard
+        ``if __name__ == "__main__":`` (see this module).
 
     Examples
     --------
@@ -57,12 +65,22 @@ def connected(scheduler: str | None = None, workers: int | None = None):
         with _theirs(scheduler) as client:
             yield client
         return
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SystemExit(1)  # a worker that reads a script without the guard; who started it tells
     workers = whole_number(CPU_COUNT if workers is None else workers, "number of workers", 1)
     threads = dict.fromkeys(_THREADS, str(max(1, CPU_COUNT // workers)))
     with (
         dask.config.set({_SPAWN: {**dask.config.get(_SPAWN, {}), **threads}}),
         tempfile.TemporaryDirectory(prefix="neighborhood-drift-") as scratch,
-        LocalCluster(
+        _started(workers, scratch) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def _started(workers: int, scratch: str) -> LocalCluster:
+    try:
+        return LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
@@ -71,10 +89,12 @@ def connected(scheduler: str | None = None, workers: int | None = None):
             scheduler_kwargs={"dashboard": False},
             local_directory=scratch,
             silence_logs=_SILENT,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
+        )
+    except RuntimeError as error:
+        raise ClusterError(
+            'the worker processes did not start; a script must start them below `if __name__ == "__main__":`, since '
+            "each begins by reading the script."
+        ) from error
 
 
 @contextmanager

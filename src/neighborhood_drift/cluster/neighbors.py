@@ -62,7 +62,8 @@ def neighbors(
         queries than leave eight blocks of them and lists of 64 MiB. It does not change the result.
     folder : path, optional
         Keeps what is finished, so that the same call goes on after a kill, and ends up with the result; a run with
-        other input is refused there. By default a temporary one, which a scheduler's workers may not see.
+        other input is refused there, and so is one while another is at work. By default a temporary one, which
+        a scheduler's workers may not see.
     scheduler, workers
         See `connected`.
     progress : bool, default True
@@ -75,9 +76,11 @@ def neighbors(
     Raises
     ------
     InputError
-        Where `exact_neighbors` raises it, a file is missing or unreadable, or the folder holds another run.
+        Where `exact_neighbors` raises it, a file is missing or unreadable, the folder holds another run or one is at
+        work there, or the files change meanwhile.
     ClusterError
-        If a task's worker died again and again.
+        If a task's worker died again and again, or no worker starts, as in a script that calls this without the guard
+        ``if __name__ == "__main__":`` (see `clients`).
 
     Notes
     -----
@@ -88,9 +91,10 @@ def neighbors(
     is left is the list of `exact_neighbors` to the last id and bit, wherever blocks begin and whichever worker
     has computed them; processors of different kinds, which add in other orders, may differ in the last digit.
 
-    A result is written before its task counts as done. A worker that dies therefore costs the blocks that it was
-    computing, a run that is killed no more. Per worker, memory is a few times a block of vectors and a list of
-    k neighbors for each of the block's queries; it grows neither with n nor with the number of blocks.
+    A file is read for its checksum before the search and after it. A result is written before its task counts as done.
+    A worker that dies therefore costs the blocks that it was computing, a run that is killed no more. Per worker,
+    memory is a few times a block of vectors and a list of k neighbors for each of the block's queries; it grows neither
+    with n nor with the number of blocks. The scheduler holds a part of the graph at a time (see `tasks.graph`).
     """
     asked = prepare(base, queries, k, metric, exclude, block)
     if folder is None:

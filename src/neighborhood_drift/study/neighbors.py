@@ -35,12 +35,14 @@ def neighbors(
 ) -> None:
     """Find the exact nearest neighbors of all vectors, block by block on many processes; a stopped run goes on.
 
-    The ids and float64 distances are those of exact_neighbors in Python, to the last one. Vectors stay on disk, so they
-    may be larger than memory. A process that is killed costs the blocks that it was computing.
+    The ids and float64 distances are those of exact_neighbors in Python, to the last one. An .npy file, or the folder
+    that embed made, is read block by block and may be larger than memory; all else is loaded and copied. A process that
+    is killed costs the blocks that it was computing.
     """
     if queries and queries.suffix != ".npy":
         raise InputError(f"queries {queries.name} is no .npy file; save them as one 2-d array.")
-    base = vectors if vectors.endswith(".npy") else load_dataset(vectors).vectors
+    made = Path(vectors) / "base.npy"  # by embed
+    base = vectors if vectors.endswith(".npy") else made if made.is_file() else load_dataset(vectors).vectors
     with cluster_errors() as cluster:
         found = cluster.neighbors(
             base,
