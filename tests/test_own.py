@@ -186,6 +186,9 @@ def test_the_summary_figure_is_also_a_file_of_its_own(project):
     assert svg.read_text() == SVG[0]
     (page,) = PdfReader(pdf).pages
     assert [round(float(side)) for side in page.mediabox[2:]] == [595, 842], "A4, to be printed"
+    project.executed(NOTEBOOK).unlink()
+    assert write_summary(project) == []
+    assert not svg.exists() and not pdf.exists(), "they are of another run"
 
 
 def labels() -> set[str]:

@@ -18,16 +18,16 @@ def terms(engines) -> list[str]:
     """What overlap, loss, ef and the names of the searches mean, in one paragraph each.
 
     >>> terms(["faiss-ivf"])[0]
-    "Overlap: the share of a query's k exact nearest neighbors that the search returns. Loss: one minus that."
+    "Overlap: the share of a query's k exact nearest neighbors that a search returns; loss: the share it lacks."
     """
-    found = ["Overlap: the share of a query's k exact nearest neighbors that the search returns. Loss: one minus that."]
+    meant = "Overlap: the share of a query's k exact nearest neighbors that a search returns; loss: the share it lacks."
     effort = "ef: the effort of a search, in a graph how many candidates it keeps (efSearch)."
     if "faiss-hnsw" in engines:
         effort += f" {label('faiss-hnsw')}: it stays at ef whatever k is."
     following = [label(engine) for engine in engines if engine in FOLLOWING]
     if following:
         effort += f" {' and '.join(following)}: it is the larger of ef and k."
-    return [*found, effort]
+    return [meant, effort]
 
 
 def rule_in_words(choice, points: int, name: str) -> list[str]:

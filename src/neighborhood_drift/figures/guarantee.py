@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 
 from ..summaries import label
@@ -148,4 +149,6 @@ def rules(table: pd.DataFrame, target: float) -> Figure:
     figure.draw_without_rendering()  # labels are moved apart in panels of their final height
     for panel, ends in zip(axes.flat, named, strict=False):
         style.label_ends(panel, [([k], [ratio], text, color) for k, ratio, text, color in ends])
+        for text in panel.texts:  # the dashed line may run behind it
+            text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
     return figure

@@ -11,6 +11,7 @@ from .project import Project
 from .sources import build_time, labelled_cell, pictures
 
 NOTEBOOK, LABEL = "09-choosing-effort", "fig-summary"
+FILES = ("summary.svg", "summary.pdf")
 PAGE = '#set page("a4", margin: 1.5cm)'
 
 
@@ -20,15 +21,17 @@ def write_summary(project: Project) -> list[Path]:
     Returns
     -------
     list of Path
-        The two files, each replaced whole; empty where the run has no such figure.
+        The two files, each replaced whole; empty where the run has no such figure, and then older ones are removed.
     """
+    output = project.out / "_output"
     cell, options = labelled_cell(project.executed(NOTEBOOK), LABEL)
     drawn = pictures(cell["outputs"]).get(".svg") if cell else None
     if not drawn:
+        for name in FILES:
+            (output / name).unlink(missing_ok=True)
         return []
     import typst
 
-    output = project.out / "_output"
     alt = json.dumps(str(options.get("fig-alt", "")))
     image = f'#image("summary.svg", width: 100%, height: 100%, fit: "contain", alt: {alt})'
     with TemporaryDirectory(prefix="summary-") as folder:
@@ -38,7 +41,7 @@ def write_summary(project: Project) -> list[Path]:
         page = typst.compile(
             build / "summary.typ", root=build, ignore_system_fonts=True, timestamp=int(build_time().timestamp())
         )
-    for name, content in (("summary.svg", drawn), ("summary.pdf", page)):
+    for name, content in zip(FILES, (drawn, page), strict=True):
         with replacing(output / name) as part:
             part.write_bytes(content)
-    return [output / "summary.svg", output / "summary.pdf"]
+    return [output / name for name in FILES]
