@@ -29,7 +29,7 @@ help: ## list the targets and the variables
 	'  PARAMS   file with the parameters of a run (now $(PARAMS))' \
 	'  VECTORS  your own vectors, which get a paper of their own: .npy, .npz, or a folder that `make embed` made' \
 	'  DATA_DIR folder with further data sets, such as fashion-mnist/, on which measurements are repeated' \
-	'  OUT      folder that gets the result (empty: report; other vectors: runs/<their name>)' \
+	'  OUT      folder that gets the result (empty: report; other vectors or metric: a folder of their name in runs)' \
 	'  IMAGES   images to embed: a folder, a zip file, or the name of a data set' \
 	'  K        neighbors that `make tune` is asked for (now $(K))' \
 	'  TARGET   what it has to reach (now $(TARGET)); `.venv/bin/python -m neighborhood_drift tune --help` lists others' \
