@@ -158,6 +158,18 @@ def test_both_routes_leave_out_the_same(project):
     assert "{{< embed notebooks/04-drift.ipynb#fig-line >}}" in copied, "which is left to Quarto"
 
 
+def test_three_sizes_have_a_growth_and_no_prediction(project):
+    own = (ROOT / "report" / "own.qmd").read_text(encoding="utf-8")
+    (section,) = re.findall(r"^## More points .*?(?=^## )", own, flags=re.MULTILINE | re.DOTALL)
+    write_text(project.sources / "own.qmd", section)
+    known = {"main_effort_exponent": "−0.12", "main_predicted_effort_near": "not available"}
+    write_text(project.out / "_variables.yml", yaml.safe_dump({"scale": known}))
+    text = Paper(project, project.out).chosen()
+    assert "changes with $n$ to the power" in text and "a line predicts" not in text
+    write_text(project.out / "_variables.yml", yaml.safe_dump({"scale": known | {"main_predicted_effort_near": "85"}}))
+    assert "a line predicts" in Paper(project, project.out).chosen()
+
+
 def test_the_source_in_the_study_s_own_folder_is_not_touched(project):
     write_text(project.sources / "_variables.yml", "{}\n")
     render.copy_sources(Project(project.root, project.sources))
