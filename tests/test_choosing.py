@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neighborhood_drift import InputError, build_index, choosing, overlap, simple_rules
+from neighborhood_drift import InputError, build_index, choosing, choosing_words, overlap, simple_rules
 from neighborhood_drift import choosing_facts as cited
 from neighborhood_drift import choosing_tables as tables
 from neighborhood_drift.calibration import MeanOverlap, ShareBelow, calibration_sample
@@ -216,7 +216,7 @@ def test_facts_of_a_choice_exist_where_there_is_none(index, base):
     found = cited.chosen_facts(few, 500)
     assert found["chosen_ef"] == tables.NONE
     assert found["chosen_cost_searches"] == found["chosen_measured_interval"] == ABSENT
-    assert "No ef" in tables.rule_in_words(few, 500, "mine")[-1]
+    assert "No ef" in choosing_words.rule_in_words(few, 500, "mine")[-1]
 
 
 def test_figures_and_tables_take_cases_with_and_without_a_choice(searched, chosen, index, parts):

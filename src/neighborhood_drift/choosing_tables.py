@@ -1,4 +1,4 @@
-"""Which ef for which k, at which price: tables for readers, facts, and the rule in words."""
+"""Which ef for which k, at which price: tables for readers."""
 
 from __future__ import annotations
 
@@ -167,20 +167,6 @@ def calibration_cost(choice, points: int) -> dict[str, float]:
         "exact_seconds": choice.seconds["exact"], "search_seconds": choice.seconds["searches"],
         "exact_distances": float(points), "search_distances": work / choice.queries - points, "searches": work / one,
     }  # fmt: skip
-
-
-def rule_in_words(choice, points: int, name: str) -> list[str]:
-    """The rule, and what it gives here, in short paragraphs for a page that stands alone."""
-    cost = calibration_cost(choice, points)
-    spent = cost["exact_seconds"] + cost["search_seconds"]
-    return [
-        f"1. Draw {choice.queries:,} queries like those you will ask, and find their exact neighbors.",
-        "2. Search them at a fixed list of ef. From the largest ef down, keep on while an upper bound for the mean "
-        "loss is within your target; stop at the first ef that fails.",
-        "3. Take the last ef that passed. With the confidence stated, the mean over all such queries is within the "
-        "target, for this index. Another index, k or kind of query needs another sample.",
-        f"On {name}: {choice.sentence} It took {spent:.0f} s.",
-    ]
 
 
 def _rule(rule, alpha) -> str:
