@@ -65,11 +65,14 @@ def test_every_timed_search_gets_a_whole_batch_and_all_take_turns(held):
         for name, batch in (("a", 4), ("b", 3))
     ]
     rows = retrieval_cost.in_turns(tasks, asked, 5)
-    assert [len(queries) for name, queries in seen if name == "a"] == [4] * (5 + retrieval_cost.WARM)
-    assert {len(queries) for name, queries in seen if name == "b"} == {3}
-    assert [name for name, _ in seen] == ["a", "b"] * (5 + retrieval_cost.WARM)
-    taken = np.concatenate([queries for name, queries in seen if name == "a"])
+    before, timed = seen[::2], seen[1::2]
+    assert [name for name, _ in timed] == [name for name, _ in before] == ["a", "b"] * (5 + retrieval_cost.WARM)
+    assert [len(queries) for name, queries in timed] == [4, 3] * (5 + retrieval_cost.WARM)
+    taken = np.concatenate([queries for name, queries in timed if name == "a"])
     assert np.array_equal(taken, asked[np.arange(len(taken)) % held]), "one after the other, from the start again"
+    assert all(
+        len(one) == 1 and one[0, 0] not in queries[:, 0] for (_, one), (_, queries) in zip(before, timed, strict=True)
+    )
     assert [row[:3] for row in rows] == [(name, batch, i) for name, batch in (("a", 4), ("b", 3)) for i in range(5)]
 
 
