@@ -1,5 +1,7 @@
 """Exact neighbors are those of a float64 brute force, whatever the data does to float32."""
 
+import math
+
 import numba
 import numpy as np
 import oracles
@@ -8,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
+from neighborhood_drift import screening
 from neighborhood_drift.checks import InputError
-from neighborhood_drift.exact import distances_to, exact_neighbors
+from neighborhood_drift.exact import distances_to, exact_ids, exact_neighbors, scales
 
 
 def cloud(seed=0, n=300, d=20):
@@ -241,3 +244,35 @@ def test_other_dtypes_are_converted():
 def test_ids_beyond_the_base_are_refused():
     with pytest.raises(InputError, match="ids 0 to 4"):
         distances_to(np.ones((5, 2)), np.ones((1, 2)), [[5]])
+
+
+@pytest.mark.parametrize("ulps", [1, 3, 1000])
+@pytest.mark.parametrize("dimension", [2, 64, 1000])
+def test_few_last_digits_around_one_direction_are_in_the_order_of_float64(dimension, ulps):
+    """By the cosine, the spread about the mean is far below the rounding of a vector of length 1; the order is kept."""
+    random = np.random.default_rng(ulps)
+    direction = random.normal(size=dimension).astype(np.float32)
+    moved = direction.view(np.int32) + random.integers(-ulps, ulps + 1, (300, dimension), dtype=np.int32)
+    base = moved.view(np.float32) * np.float32(2) ** random.integers(-3, 4, (300, 1))
+    base = base.astype(np.float32)
+    every = np.tile(np.arange(300), (300, 1))
+    distances = distances_to(base, base, every, metric="cosine")
+    np.fill_diagonal(distances, np.inf)
+    expected = np.argsort(distances, axis=1, kind="stable")[:, :11]
+    found = exact_neighbors(base, k=11, metric="cosine")
+    assert np.array_equal(found.ids, expected) and np.array_equal(exact_ids(base, k=11, metric="cosine"), expected)
+    assert np.array_equal(found.distances, np.take_along_axis(distances, expected, axis=1))
+
+
+def test_vectors_divided_by_their_lengths_are_rounded_once_and_alike():
+    """The product with the factor is rounded before the mean is taken off, and before two vectors are set apart."""
+    random = np.random.default_rng(0)
+    base = (1 + 1e-6 * random.normal(size=(50, 33))).astype(np.float32)
+    factors = scales(base, "cosine")
+    rounded = base * factors[:, None]
+    centre, near, norms = rounded.mean(axis=0), np.empty((1, 50, 33), np.float32), np.empty(50)
+    screening.shift(base, factors, centre, 0.25, near, norms)
+    assert np.array_equal(near[0], ((rounded - centre) * 0.25).astype(np.float32))
+    squares = np.array([[math.fsum((one - two) ** 2) for two in rounded] for one in rounded])
+    measured = distances_to(base, base, np.tile(np.arange(50), (50, 1)), metric="cosine")
+    assert measured == pytest.approx(squares / 2, rel=40 * 2.0**-52, abs=0)

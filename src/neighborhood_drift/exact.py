@@ -52,7 +52,10 @@ def exact_neighbors(base, queries=None, *, k: int, metric: str = "l2", exclude=N
     order of the sum, with or without fused multiply-add (Higham 2002, Accuracy and Stability of Numerical Algorithms,
     section 3.1 and eq. 3.5). A sum over c dimensions has m <= c; a sum over h chunks of c dimensions, added up one
     after another, has m <= c + h - 1. Rounding the points moves a distance by at most u (‖w_i‖ + ‖w_j‖) to first
-    order. So the squared distance of two points is off from ‖w_i‖^2 + ‖w_j‖^2 - 2 w_i.w_j by at most
+    order. (A vector divided by its length is rounded to float64 before all else, and by the same product here and where
+    distances are measured: that rounding makes the points, and is no error of one against the other. Every later one is
+    relative to w, or to the difference of two points, however short these are beside the length of 1.)
+    So the squared distance of two points is off from ‖w_i‖^2 + ‖w_j‖^2 - 2 w_i.w_j by at most
     2 gamma_m ‖w_i‖ ‖w_j‖ + 2 u (‖w_i‖ + ‖w_j‖)^2; the code takes 2.5 u in place of 2 u to cover second order terms
     and all float64 rounding, and adds a floor for underflow. Every point whose interval begins at or below the k-th
     smallest interval end is a candidate, and measured in float64, and so is every point that the cosine distance may
