@@ -269,7 +269,7 @@ Table(tables.sizes(bounded))
 # Distances, barycenters and local dimension have no natural largest value, so a loss is cut at a stated one; their means are controlled *in expectation* [@angelopoulos2024]: the expected loss of the ef chosen, over the draw of the sample and of one further query, is within the limit.
 # No confidence enters: single samples may miss the limit. What has to hold is that the *mean over samples* of the loss at their choice does not exceed it, the hardest limit included.
 #
-# The cases are again several engines here and the first of them on other data; the population is as many queries of each pool as a sample has, since shapes take longer to measure than overlap. Look for a mean whose whole interval is on the wrong side of its limit.
+# The cases are again several engines here and the first of them on other data, all but the first at the smallest $k$; the population is as many queries of each pool as a sample has, since shapes take longer to measure than overlap. Look for a mean whose whole interval is on the wrong side of its limit.
 
 # %%
 formed = {text: parse_target(text) for text in geometric}
@@ -277,8 +277,7 @@ shapes = {text: (text, shape) for text, shape in formed.items()}
 shaped = []
 for data, name in [(sample.name, name) for name in engines if name in made] + [(name, first) for name in further]:
     index, (small, large) = indexes[data, name], pools[data]
-    most = min(k, large.exact.k)
-    each = min(ks[0], most) if choosing.lowest_effort(index, most) > most else most
+    each = min(k if (data, name) == (sample.name, first) else ks[0], large.exact.k)
     grid = choosing.effort_grid(index, each, small, low=0.6)
     part = large.part(slice(sample_queries))
     shaped.append((data, name, each, choosing.search_losses(index, part, each, grid, formed, cache=cache)))
@@ -326,7 +325,7 @@ Table(tables.simpler(ruled))
 told = (
     f"Data: {sample.name}, {len(base):,} vectors in {base.shape[1]:,} dimensions, compared by {DISTANCES[metric]}. "
     "Queries are points of the base, each left out of its own answer: the ef in the charts are certified on "
-    f"{min(sample_queries, len(pool.queries) // 2):,} of them at a confidence of {confidence:.0%}, and the least ef is "
+    f"{min(sample_queries, len(pool.queries) // 2):,} of them at a confidence of {facts.percent(confidence, 0)}, and the least ef is "
     f"that over {len(pool.queries):,}."
 )
 words = {"title": "Which ef, for which k, at which price?", "data": told}

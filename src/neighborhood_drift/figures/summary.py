@@ -104,6 +104,8 @@ def _price(panel, rows: pd.DataFrame, search: str) -> None:
     for _, own, color, marker, aside in _targets(panel, rows):
         panel.plot(own["k"], own[column], color=color, marker=marker, markersize=5, linewidth=1, transform=aside)
     _limits([panel], sorted(rows["k"].unique()), rows[column])
+    if rows[column].isna().all():
+        panel.text(0.5, 0.5, "no ef is certified", fontsize=8, ha="center", va="center", transform=panel.transAxes)
     if counted:
         panel.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{round(100 * share, 6):g}%"))
     name = "distances, of an exact search's" if counted else "microseconds a query"
