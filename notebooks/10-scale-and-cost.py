@@ -65,8 +65,8 @@ planned_queries = 500  # queries of a sample, beside all points
 # A size is a part of the data drawn at random, and each size is drawn several times, with its own queries and its own graph: what varies over the draws is the interval shown (Student's t, on the scale on which lines are fitted). The largest size is the
 # whole base; its draws differ in queries and graph alone, so its intervals know nothing of another base. Graphs are FAISS's, each built by a single thread from a recorded seed. Queries are points of the part, each left out of its own answer.
 #
-# Two efforts are followed: overlap *at a fixed efSearch*, by FAISS's default, whose effort stays at efSearch, and by the unbounded queue, whose effort follows $k$; and the *least efSearch for a fixed overlap* by the default. Times are wall times of this
-# machine, and whatever else it does lengthens them; numbers of distances are not touched by that.
+# Two efforts are followed: overlap *at a fixed efSearch*, by FAISS's default, whose effort stays at efSearch, and by the unbounded queue, whose effort follows $k$; and the *least efSearch for a fixed overlap* by the default. The time of a build is wall time
+# of this machine, and whatever else it does lengthens it. The time of a search is processor time of one thread, the median of several passes over up to a hundred queries after one that is not timed; numbers of distances are touched by nothing of that.
 
 # %%
 import pandas as pd
@@ -105,19 +105,19 @@ table = scale_facts.together(own, separate.published("scale", besides=measured_h
 # ## More points
 #
 # Look first at the upper left panel. A fixed effort keeps the same number of candidates whatever the number of points, so among more points it can miss more; whether it does, and how fast, is what the slope says. Full lines are the default, dotted ones the unbounded queue.
-# Then compare the upper right with the lower left: the effort that keeps the overlap, and the distances which that effort computes. Both axes are logarithmic there, so a straight line is a power of $n$. The lower right is the build.
+# Then go down the right column: the effort that keeps the overlap, the distances which that effort computes, and the time they take. Both axes are logarithmic there, so a straight line is a power of $n$. On the left, below the overlap, stand the time of a search at the fixed effort, and the build.
 #
 # Data that are not at hand here are of a separate run, which their name then tells; its times belong to another moment or machine.
 
 # %%
 #| label: fig-scale-size
-#| fig-cap: "Against the number of points, at the largest k: overlap at a fixed efSearch by FAISS's default (full) and by the unbounded queue (dotted); the least efSearch that reaches the overlap asked for, by the default; the distances it then computes; and the time of a build by one thread. Bands: 95 % intervals over draws."
-#| fig-alt: "Four panels against the number of points on a logarithmic axis, one color a data set."
+#| fig-cap: "Against the number of points, at the largest k: overlap at a fixed efSearch by FAISS's default (full) and by the unbounded queue (dotted); the least efSearch that reaches the overlap asked for, by the default; the distances it then computes; the time of a search at the fixed and at that effort (processor time of a query, one thread); and the time of a build by one thread. Bands: 95 % intervals over draws."
+#| fig-alt: "Six panels against the number of points on a logarithmic axis, one color a data set."
 draw.size(table, k, target)
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl-scale-size
-#| tbl-cap: "The same in numbers, with 95 % intervals over draws: overlap at the fixed efSearch by both rules, the least efSearch for the overlap asked for and its distances a query, LID of the exact neighbors, and build time."
+#| tbl-cap: "The same in numbers, with 95 % intervals over draws: overlap at the fixed efSearch by both rules, the least efSearch for the overlap asked for, its distances and its time a query, the time of a query at the fixed efSearch (both microseconds of one thread's processor time), LID of the exact neighbors, and build time."
 Table(scale_facts.laid_out(table, "size", k, target))
 
 # %% [markdown]
@@ -125,7 +125,7 @@ Table(scale_facts.laid_out(table, "size", k, target))
 #
 # A line fitted to what was measured always looks good on what was measured. So the largest size is left out, and predicted: overlap by a line in its logit, everything else by a power law, over $\ln n$, from all draws of the smaller sizes. The prediction
 # interval is the usual one of least squares [@draper1998]; it counts the scatter of the draws and trusts the form of the curve. If the curve bends, the measured point falls outside, and no interval of this kind would have warned.
-# Look at whether the open point, which the line has not seen, lies in its band. The table repeats the test from ever fewer sizes, which is a prediction over an ever larger factor. Where the sizes are too few, it is empty.
+# Look at whether the open point, which the line has not seen, lies in its band. The table repeats the test from ever fewer sizes, which is a prediction over an ever larger factor. Where the sizes are too few, it is empty; and a size at which a draw found no such effort takes no part, since a line through the others would be too low.
 
 # %%
 #| label: fig-scale-extrapolation
@@ -168,16 +168,18 @@ Table(scale_facts.laid_out(own, "metric", k, target))
 # ## What a retrieval costs
 #
 # To find an image by its content, it is turned into a vector and the vector is searched for. A public comparison [@bhatta2025] timed the parts on 100,000 images and concluded that feature extraction dominates, with FAISS making search "surprisingly fast, even over large galleries". Its
-# encoders ran on a GPU of 2017 and its searches on CPUs; here everything runs on one core of one CPU, and what is counted is processor time, which other work on the machine does not lengthen. So the two columns of the table differ by their
+# encoders ran on a GPU of 2017 and its searches on CPUs; here everything runs on one core of one CPU, and what is counted is processor time, which is not lengthened by waiting for a core. So the two columns of the table differ by their
 # machines, and only the order and the ratios within a column can be compared.
 #
-# What brute force takes does not depend on what the vectors are, so it is measured on random ones, at the dimensions of the encoders. Two versions are timed: a sort of all similarities, as published, and one that sorts only the $k$ largest.
+# What brute force takes does not depend on what the vectors are, so it is measured on random ones, at the dimensions of the encoders; methods and sizes take turns. Two versions are timed: a sort of all similarities, as published, and one that sorts only the $k$ largest. Every search is the library's own, of queries that are normalised already, for the same $k$.
 # Encoders are timed with random weights where none are at hand: the arithmetic, and so the time, is the same. Where this run times no encoders (the paper's environment has no torch), all times of the comparison come from a separate run, never mixed with this one.
 
 # %%
 recalls, times = retrieval_cost.on_gallery(
     found, nprobes, k=k_retrieved, asked=len(found.rows), repeats=repeats, batches=batches, seed=seed, cache=cache
 )
+found_in = {"data": found.name, "sha256": found.checksum, "metric": retrieval_cost.usable_metric(found.base)}
+separate.leave(recalls, "ivf", out, setting={**found_in, "points": f"{len(found.base):,}"})
 timed = [retrieval_cost.on_random(random_sizes, widths, k=k_retrieved, repeats=repeats, cells=random_cells, seed=seed)]
 timed += [
     extraction.measure(
@@ -185,17 +187,17 @@ timed += [
     )
 ]
 own_times = pd.concat([part for part in timed if len(part)], ignore_index=True)
-separate.leave(own_times, "cost", out)
+separate.leave(own_times, "cost", out, setting=extraction.setting())
 costs, measured_in = cost_tables.chosen(own_times, separate.published("cost"))
 crossing = cost_tables.flips(costs, seed=seed)
 beside = cost_tables.beside_published(earlier.published("retrieval"), costs, seed=seed)
 
 # %% [markdown]
-# Look at the first row of the table against the others: that is the claim. Then look at the two rows of brute force and flat search, which are the same arithmetic.
+# Look at the first row of the table against the others: that is the claim. Then look at brute force and flat search, whose products are the same. Part of what lies between them is the sort; the figure of the crossings below has the partial sort too, and what is left between that and the flat index is another kernel for the products.
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl-cost
-#| tbl-cap: "Milliseconds of each part for one image: as published (GPU and CPU of their time, 100,000 images), and here (median processor time of one core, with its 95 % interval, at the size of the last column; IVF opens one cell)."
+#| tbl-cap: "Milliseconds of each part for one image: as published (GPU and CPU of their time, 100,000 images, five neighbors; extraction includes opening the image's file), and here (median processor time of one core, with its 95 % interval, for the k of this notebook; extraction starts from decoded pixels, drawn at random; IVF opens one cell). The last columns: images in the gallery here, and processor time of making and filling IVF's cells."
 Table(cost_tables.compared(beside))
 
 # %%
@@ -206,17 +208,17 @@ draw.parts(beside)
 
 # %% [markdown]
 # "Dominates" is a statement about a gallery's size: brute force grows with it and the encoder does not. Look at where a search's line, prolonged, meets the level of the encoder; the cross marks the size at which the two are equal. To its right, search is the larger
-# part. A cross beyond the last point is an extrapolation.
+# part. A cross beyond the last point is an extrapolation, and its interval says how far different lines through the same points disagree about it.
 
 # %%
 #| label: fig-cost-flip
-#| fig-cap: "Processor time of one query on one core against the size of the gallery, for brute force and FAISS's flat index at the dimensions of the encoders, and of extracting one image (horizontal). Crosses: the size at which both are equal, with 95 % interval."
+#| fig-cap: "Processor time of one query on one core against the size of the gallery, for brute force and FAISS's flat index at the dimensions of the encoders, and of extracting one image (horizontal). Crosses: the size at which both are equal, with its interval (see the table)."
 #| fig-alt: "Two panels with rising lines that cross horizontal ones."
 draw.flip(costs)
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl-cost-flip
-#| tbl-cap: "The gallery size from which on a search takes longer than extracting one image, with 95 % bootstrap interval over repeats, and whether it is within the sizes measured."
+#| tbl-cap: "The gallery size from which on a search takes longer than extracting one image, and whether it is within the sizes measured. The interval spans the 95 % bootstrap intervals over repeats of several fits: a line through all sizes, one through two neighboring sizes, and beyond the largest also a time in proportion to the gallery."
 names = {"n": "equal_at", "extraction": "extraction_ms", "largest": "largest_measured", "measured": "within"}
 Table(crossing.assign(measured=crossing["measured"].map({True: "yes", False: "no"})).rename(columns=names), digits=0)
 
@@ -226,15 +228,15 @@ Table(crossing.assign(measured=crossing["measured"].map({True: "yes", False: "no
 
 # %%
 #| label: fig-cost-accuracy
-#| fig-cap: "On real vectors. Left: overlap with the exact neighbors against the processor time of a query, over nprobe (first and last value at the points), for two numbers of cells; bars: 95 % intervals over queries. Right: time a query against the size of a batch, each IVF at its least nprobe with an overlap of 0.95."
+#| fig-cap: "On real vectors. Left: overlap with the exact neighbors against the processor time of a query, over nprobe (first and last value at the points), for two numbers of cells; bars: 95 % intervals over queries. Right: processor time a query against the size of a batch, each IVF at its least nprobe with an overlap of 0.95."
 #| fig-alt: "Left, two rising curves. Right, falling curves of five kinds of search."
 draw.accuracy(recalls, times)
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl-cost-ivf
-#| tbl-cap: "IVF over nprobe: overlap with 95 % interval over queries, median milliseconds of a query, and the share of the gallery whose distances are computed."
-shown = recalls[["method", "nlist", "nprobe", "recall", "recall_low", "recall_high", "milliseconds", "share"]]
-Table(shown)
+#| tbl-cap: "IVF over nprobe, in the gallery of this run and, where there is one, of a separate run: overlap with 95 % interval over queries, median milliseconds of a query, the share of the gallery whose distances are computed, and seconds of training and adding by one thread."
+kept_recalls = separate.published("ivf")
+Table(cost_tables.ivf_table(recalls, kept_recalls))
 
 # %% [markdown]
 # ## Beyond one machine
@@ -301,6 +303,7 @@ facts.record(
     "cost", out=out, measured_in=measured_in, k=k_retrieved,
     **cost_tables.published_facts(earlier.published("retrieval")),
     **cost_tables.cost_facts(own_times, recalls, times, seed=seed),
+    **cost_tables.ivf_facts(recalls if gallery else recalls.iloc[:0], "large_gallery"),
 )  # fmt: skip
 
 # %% [markdown]
