@@ -96,7 +96,8 @@ def test_own_vectors_go_to_a_folder_of_their_own(study):
         ("run", root / "elsewhere", str(root / "mine.npy")),
     ]
     refused = call("run", "-p", "vectors=mine.npy", "--out", "report")
-    assert refused.exit_code == 2 and "is for the vectors of the paper, by its metric; name another --out" in refused.output
+    assert refused.exit_code == 2
+    assert "is for the vectors of the paper, by its metric; name another --out" in refused.output
 
 
 @pytest.mark.parametrize(
