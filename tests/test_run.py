@@ -111,7 +111,7 @@ def test_a_run_is_skipped_until_something_it_hangs_on_changes(project, monkeypat
         patch.setattr(freshness, "package_checksum", lambda: "other")
         assert reasons() == {"01-first": "package changed", "02-second": "package changed"}
     with monkeypatch.context() as patch:
-        patch.setattr(freshness, "versions", lambda: {"numpy": "0"})
+        patch.setattr(freshness, "versions", lambda encoding: {"numpy": "0"})
         assert set(reasons().values()) == {"versions changed"}
     write_text(project.root / "data" / "table.csv", "1\n")
     assert set(reasons().values()) == {"data changed"}
