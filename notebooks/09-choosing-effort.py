@@ -260,7 +260,7 @@ draw.by_size(bounded, confidence)
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl-choosing-size
-#| tbl-cap: "The values of the figure."
+#| tbl-cap: "The values of the figure, and the share of samples whose choice keeps the limit as it was asked: where that lies between the losses of two efforts, a sample's mean tells them apart more easily."
 Table(tables.sizes(bounded))
 
 # %% [markdown]

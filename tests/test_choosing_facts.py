@@ -58,15 +58,17 @@ def test_facts_by_size_are_not_available_where_no_limit_is_hard():
     found = cited.size_facts(table)
     assert found["sample_mean_coverage"] == found["betting_coverage_lowest"] == found["coverage_betting_100"] == ABSENT
     assert found["ratio_betting_200"] == "1.00"
-    assert set(tables.sizes(table)["coverage at the hardest limit"]) == {ABSENT}
+    assert set(tables.sizes(table)["at the hardest"]) == {ABSENT}
+    assert (table["asked"] == 1).all() and found["sample_mean_asked"] == "100.0 % to 100.0 %"
     draw.by_size(table, 0.95).draw_without_rendering()
 
 
 def test_facts_by_size_name_the_lowest_and_the_highest_coverage_of_the_mean():
-    rows = [("sample-mean", 100, 0.5, 1.0), ("sample-mean", 200, 0.45, 1.1), ("betting", 100, 0.99, 1.25)]
-    found = cited.size_facts(pd.DataFrame(rows, columns=["bound", "size", "coverage", "ratio"]))
+    rows = [("sample-mean", 100, 0.5, 0.9, 1), ("sample-mean", 200, 0.45, 0.8, 1.1), ("betting", 100, 0.99, 1, 1.25)]
+    found = cited.size_facts(pd.DataFrame(rows, columns=["bound", "size", "coverage", "asked", "ratio"]))
     assert found == {
-        "sample_mean_coverage": "45.0 % to 50.0 %", "coverage_sample_mean_100": "50.0 %",
+        "sample_mean_coverage": "45.0 % to 50.0 %", "sample_mean_asked": "80.0 % to 90.0 %",
+        "coverage_sample_mean_100": "50.0 %",
         "ratio_sample_mean_100": "1.00", "coverage_sample_mean_200": "45.0 %", "ratio_sample_mean_200": "1.10",
         "coverage_betting_100": "99.0 %", "ratio_betting_100": "1.25", "betting_coverage_lowest": "99.0 %",
     }  # fmt: skip

@@ -91,9 +91,10 @@ def needed_facts(confidence: float) -> dict[str, str]:
 def size_facts(table: pd.DataFrame) -> dict[str, str]:
     """Facts of `validation.by_size`: the coverage of the sample's mean, and the ratio of the default bound, by size."""
     bare, bet = (table[table["bound"] == bound] for bound in ("sample-mean", "betting"))
-    known = bare["coverage"].dropna()
-    ends = f"{facts.percent(known.min())} to {facts.percent(known.max())}" if len(known) else ABSENT
-    found = {"sample_mean_coverage": ends}
+    found = {}
+    for name, column in (("sample_mean_coverage", "coverage"), ("sample_mean_asked", "asked")):
+        known = bare[column].dropna()
+        found[name] = f"{facts.percent(known.min())} to {facts.percent(known.max())}" if len(known) else ABSENT
     for row in table.itertuples():
         name = f"{row.bound.replace('-', '_')}_{row.size}"
         found |= {f"coverage_{name}": facts.percent(row.coverage), f"ratio_{name}": facts.fixed(row.ratio, 2)}

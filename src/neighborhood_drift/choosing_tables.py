@@ -104,7 +104,8 @@ def sizes(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for row in table.itertuples():
         covered = _percent_interval(row.coverage, row.coverage_low, row.coverage_high)
-        about = {"bound": row.bound, "queries": row.size, "coverage at the hardest limit": covered}
+        plain = _percent_interval(row.asked, row.asked_low, row.asked_high)
+        about = {"bound": row.bound, "queries": row.size, "kept at the limit asked": plain, "at the hardest": covered}
         lands = _ratio(row.ratio, row.ratio_low, row.ratio_high)
         rows.append(about | {"none chosen": facts.percent(row.none), "ef over the least": lands})
     return pd.DataFrame(rows)

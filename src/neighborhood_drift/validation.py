@@ -242,7 +242,7 @@ def by_size(losses, efs, limit: float, *, sizes, bounds, times: int, confidence=
     -------
     DataFrame
         bound, size, coverage with its interval at the hardest limit (nan where no effort has a loss near the limit);
-        none, ratio and its quantiles at the limit.
+        asked (the coverage at the limit itself) with its interval, none, ratio and its quantiles at the limit.
     """
     names = ("coverage", "coverage_low", "coverage_high")
     rows, worst = [], hardest(losses, limit)
@@ -254,6 +254,7 @@ def by_size(losses, efs, limit: float, *, sizes, bounds, times: int, confidence=
             if not np.isnan(worst):
                 held = coverage(resplits(losses, efs, worst, **options), worst)
                 kept = {name: held[name] for name in names}
+            plain = {name.replace("coverage", "asked"): asked[name] for name in names}
             rest = {name: asked[name] for name in ("none", "ratio", "ratio_low", "ratio_high")}
-            rows.append({"bound": bound, "size": size, **kept, **rest})
+            rows.append({"bound": bound, "size": size, **kept, **plain, **rest})
     return pd.DataFrame(rows)
