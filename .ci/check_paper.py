@@ -38,6 +38,13 @@ def test_html_is_whole_and_self_contained():
     assert cited_figures()
     assert [label for label in cited_figures() if f'id="{label}"' not in page] == []
     assert "?@" not in re.sub(r"<(script|style)\b.*?</\1>", "", page, flags=re.DOTALL)
+    sentences = re.findall(r"<p>(.*?)</p>", page, flags=re.DOTALL)
+    assert [sentence for sentence in sentences if "not available" in sentence] == []
+
+
+def test_the_summary_stands_beside_the_paper():
+    assert len(PdfReader(OUTPUT / "summary.pdf").pages) == 1
+    assert (OUTPUT / "summary.svg").read_text(encoding="utf-8").rstrip().endswith("</svg>")
 
 
 def test_pdf_is_whole():
