@@ -18,7 +18,8 @@ BIN = .venv/bin
 STUDY = $(BIN)/python -m neighborhood_drift
 # The lock binds the packages and also what pip fetches to build hnswlib, which has no wheel. (Which of the
 # two variables reaches the build depends on pip's version.)
-INSTALL = PIP_CONSTRAINT=requirements.lock PIP_BUILD_CONSTRAINT=requirements.lock \
+# An older pip would run setup.py itself, in a folder where it does not find the lock: hence PEP 517 for all.
+INSTALL = PIP_USE_PEP517=1 PIP_CONSTRAINT=requirements.lock PIP_BUILD_CONSTRAINT=requirements.lock \
 	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install
 
 .PHONY: help env report run render quick tune lab notebooks embed test check bench lock clean
