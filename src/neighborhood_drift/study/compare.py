@@ -14,7 +14,10 @@ PUBLISHED = Path("report") / "published" / "variables.yml"
 OF_THE_MACHINE = ("run.", "exact.blocked_", "exact.product_ratio", "exact.time_", "exact.memory_", "exact.matrix_")
 OF_THE_MACHINE += ("hnsw.faiss_microseconds", "hnsw.hnswlib_microseconds", "hnsw.faiss_build_", "hnsw.hnswlib_build_")
 OF_THE_MACHINE += ("cost.extraction_", "cost.batch_gain_", "scale.main_build_", "scale.cifar10_resnet18_build_")
-OF_THE_MACHINE += ("scale.main_search_", "scale.cifar10_resnet18_search_")
+OF_THE_MACHINE += ("scale.main_search_", "scale.cifar10_resnet18_search_", "choosing.chosen_exact_")
+OF_THE_MACHINE += ("choosing.chosen_search_", "cluster.run_", "cluster.all_time", "cluster.day_", "cluster.sample_time")
+OF_THE_MACHINE += ("cluster.pairs_per_second", "exact.plain_ratio", "exact.search_ratio", "exact.ids_ratio")
+OF_THE_MACHINE += ("exact.half_ratio",)
 
 
 def flat(variables: dict) -> dict[str, str]:
