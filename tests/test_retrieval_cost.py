@@ -122,6 +122,7 @@ def test_a_folder_of_embedded_images_is_a_gallery(tmp_path):
     assert recalls.groupby("method")["recall"].last().eq(1).all()
     shown = cost_tables.ivf_table(recalls, recalls.assign(run="a separate run"))
     assert set(shown["gallery"]) == {"made", "made (separate run)"} and len(shown) == 2 * len(recalls)
+    assert shown["overlap"].iloc[-1] == "1.000 (1.000 to 1.000)" and set(shown["vectors"]) == {30}
     assert len(cost_tables.ivf_table(recalls, pd.DataFrame(columns=["source", "run"]))) == len(recalls)
 
 

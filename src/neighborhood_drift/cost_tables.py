@@ -235,11 +235,12 @@ def ivf_facts(recalls: pd.DataFrame, word: str = "") -> dict[str, str]:
 
 def ivf_table(recalls: pd.DataFrame, kept: pd.DataFrame) -> pd.DataFrame:
     """Recall and price over nprobe for readers, in the gallery of this run and in those of separate runs."""
-    shown = ["gallery", "n", "method", "nlist", "nprobe", "recall", "recall_low", "recall_high", "milliseconds"]
-    shown += ["share", "build_seconds"]
     others = kept.assign(gallery=kept["gallery"] + " (separate run)") if len(kept) else kept
     both = pd.concat([recalls, others], ignore_index=True) if len(others) else recalls
-    return both[shown].rename(columns={"n": "vectors", "build_seconds": "build, s"})
+    overlaps = [f"{fixed(row.recall)} ({interval(row.recall_low, row.recall_high)})" for row in both.itertuples()]
+    names = {"n": "vectors", "nlist": "cells", "nprobe": "nprobe", "milliseconds": "ms", "share": "share"}
+    shown = both.assign(overlap=overlaps).rename(columns=names | {"build_seconds": "build, s"})
+    return shown[["gallery", "vectors", "cells", "nprobe", "overlap", "ms", "share", "build, s"]]
 
 
 def batch_facts(on_gallery: pd.DataFrame) -> dict[str, str]:
