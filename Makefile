@@ -66,7 +66,7 @@ notebooks: .venv/engines.stamp ## execute the committed notebooks anew from thei
 	--ExecutePreprocessor.record_timing=False notebooks/*.ipynb
 	$(BIN)/jupytext --quiet --sync notebooks/*.ipynb
 
-test: .venv/engines.stamp .venv/test.stamp .venv/encode.stamp ## all tests: package, doctests, then the committed notebooks with their outputs
+test: .venv/engines.stamp .venv/test.stamp .venv/encode.stamp .venv/serve.stamp ## all tests: package, doctests, then the committed notebooks with their outputs
 	$(BIN)/python -m pytest -n 2
 	$(BIN)/python -m pytest -n 2 --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg notebooks/*.ipynb
 
@@ -119,4 +119,8 @@ clean: ## remove what runs and tests made; the environment stays
 
 .venv/encode.stamp: .venv/base.stamp
 	$(INSTALL) --editable '.[encode]'
+	touch $@
+
+.venv/serve.stamp: .venv/base.stamp
+	$(INSTALL) --editable '.[serve,stores]'
 	touch $@

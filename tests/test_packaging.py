@@ -32,6 +32,7 @@ CONDA_NAMES = {
     "typst": "typst-py",
     "annoy": "python-annoy",
     "redis": "redis-py",
+    "prometheus-client": "prometheus_client",
 }
 # What conda-forge alone needs: the interpreter, pip, Quarto, and the pandoc that pypandoc-binary brings along.
 CONDA_ONLY = {"python", "pip", "quarto", "pandoc"}
