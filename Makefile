@@ -22,10 +22,10 @@ STUDY = $(BIN)/python -m neighborhood_drift
 INSTALL = PIP_USE_PEP517=1 PIP_CONSTRAINT=requirements.lock PIP_BUILD_CONSTRAINT=requirements.lock \
 	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install
 
-.PHONY: help env report run render quick tune lab notebooks embed test check bench lock clean
+.PHONY: help env report run render quick tune lab notebooks embed test check bench bench-serve lock clean
 
 help: ## list the targets and the variables
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 	@printf '%s\n' '' 'Variables, as in `make report VECTORS=mine.npy`:' \
 	'  PARAMS   file with the parameters of a run (now $(PARAMS))' \
 	'  VECTORS  your own vectors, which get a paper of their own: .npy, .npz, or a folder that `make embed` made' \
@@ -76,6 +76,10 @@ check: .venv/test.stamp ## ruff on modules, scripts and notebooks: rules and for
 
 bench: .venv/engines.stamp .venv/test.stamp ## print the table of speed and memory
 	$(BIN)/python benchmarks/run.py
+
+bench-serve: .venv/serve.stamp .venv/test.stamp ## the service under load and ten minutes' soak, changes beside searches (20 minutes)
+	$(BIN)/python benchmarks/serve_load.py $(DATA_DIR:%=--data-dir %) $(OUT:%=--out %)
+	$(BIN)/python benchmarks/collection_threads.py --seconds 60
 
 embed: .venv/encode.stamp ## vectors from IMAGES into OUT, with ResNet-50; how the bundled ones were made: data/README.md
 	@test -n "$(IMAGES)" || { echo 'Name what to embed, as in `make embed IMAGES=pictures.zip OUT=runs/pictures`.' >&2; exit 1; }

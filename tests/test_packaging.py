@@ -160,7 +160,7 @@ def test_make_help_lists_every_target():
         re.search(r"^\.PHONY:(.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE).group(1).split()
     )
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert set(re.findall(r"^  make (\w+)", shown, re.MULTILINE)) == set(targets)
+    assert set(re.findall(r"^  make ([\w-]+)", shown, re.MULTILINE)) == set(targets)
 
 
 def test_readme_lists_every_notebook():
@@ -169,7 +169,7 @@ def test_readme_lists_every_notebook():
 
 
 def test_readme_and_contributing_name_targets_that_exist():
-    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     for name in ("README.md", "CONTRIBUTING.md"):
-        commands = re.findall(r"(?:^|`)make (\w+)", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
+        commands = re.findall(r"(?:^|`)make ([\w-]+)", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
         assert set(commands) <= set(targets), name

@@ -1,0 +1,241 @@
+"""The search service under load, beside a collection and bare hnswlib in a loop: `make bench-serve`.
+
+All three answer the same queries on 60,000 x 784 vectors by the same graph, in turn, so that the ratios are of one run.
+The clients run on the same machine and take a share of its processors, which counts as the service's cost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import hnswlib
+import numpy as np
+import pandas as pd
+import psutil
+from http_clients import WARM_UP, load
+from tqdm import tqdm
+
+from neighborhood_drift import load_dataset
+from neighborhood_drift.facts import number
+from neighborhood_drift.retrieval import Collection
+from neighborhood_drift.tables import Table
+
+POINTS, DIMENSION, QUERIES = 60_000, 784, 1_000
+M, EF_CONSTRUCTION, EF = 16, 200, 100
+CLIENTS, KS = (1, 8, 32), (10, 100)
+SETTLED = 60.0  # seconds of the soak after which memory is compared
+
+
+def data(folder: str) -> tuple[str, np.ndarray, np.ndarray]:
+    """Name, base and queries: Fashion-MNIST's pixels from ``folder``, else vectors drawn around centers."""
+    if folder:
+        found = load_dataset(Path(folder) / "fashion-mnist" / "train-images-idx3-ubyte.gz")
+        return "Fashion-MNIST, training images", found.vectors / np.float32(255), found.queries / np.float32(255)
+    generator = np.random.default_rng(0)
+    centers = generator.random((200, DIMENSION))
+    points = centers[generator.integers(0, 200, POINTS + QUERIES)]
+    points = (points + generator.normal(scale=0.3, size=points.shape)).astype(np.float32)
+    return "synthetic, 200 clusters", points[:POINTS], points[POINTS:]
+
+
+@contextmanager
+def serving(folder: Path):
+    """A service over the collection in ``folder``, in a process of its own: its port and process."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "neighborhood_drift", "serve", str(folder), "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            _wait(port, process)
+            yield port, process
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def _wait(port: int, process) -> None:
+    for _ in range(600):
+        if process.poll() is not None:
+            raise SystemExit(f"The service stopped with status {process.returncode} before it answered.")
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise SystemExit("The service did not answer within a minute.")
+
+
+def in_threads(search, queries, clients: int, seconds: float) -> list[float]:
+    """Latencies of ``search(query)`` called in a loop by so many threads, after the same warm-up as the service's."""
+    begin = time.time() + WARM_UP
+    latencies = [[] for _ in range(clients)]
+
+    def loop(at):
+        turn = at * 7919
+        while (now := time.time()) < begin + seconds:
+            query = queries[turn % len(queries)]
+            turn += 1
+            started = time.perf_counter()
+            search(query)
+            took = time.perf_counter() - started
+            if now >= begin and now + took <= begin + seconds:
+                latencies[at].append(took)
+
+    threads = [threading.Thread(target=loop, args=(at,)) for at in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [one for part in latencies for one in part]
+
+
+def throughput(folder: Path, queries, seconds: float, repeats: int, say) -> pd.DataFrame:
+    """One row a number of clients, k and who answers: requests a second, p50 and p99 in ms, medians over repeats."""
+    collection = Collection.load(folder)
+    native = hnswlib.Index(space="l2", dim=queries.shape[1])
+    native.load_index(str(next(folder.glob("state-*/graph.hnsw"))))
+    native.set_ef(EF)
+    lines = []
+    with serving(folder) as (port, _):
+        asked = {k: [("/search", _body(query, k)) for query in queries] for k in KS}
+        for repeat in range(repeats):
+            for k in KS:
+                for clients in CLIENTS:
+                    bare = in_threads(lambda q, k=k: native.knn_query(q, k=k, num_threads=1), queries, clients, seconds)
+                    kept = in_threads(lambda q, k=k: collection.search(q[None], k, ef=EF), queries, clients, seconds)
+                    served, errors, _ = load(("127.0.0.1", port), asked[k], clients, seconds)
+                    if errors:
+                        raise SystemExit(f"{errors} requests failed at {clients} clients, k = {k}.")
+                    answers = {"hnswlib in a loop": bare, "collection in a loop": kept, "service": served}
+                    lines += [(repeat, k, clients, who, *_summary(took, seconds)) for who, took in answers.items()]
+                    say(f"repeat {repeat + 1}: {clients} clients, k = {k}: {len(served) / seconds:.0f} requests/s")
+    columns = ["repeat", "k", "clients", "answered by", "requests/s", "p50 ms", "p99 ms"]
+    table = pd.DataFrame(lines, columns=columns)
+    return table.groupby(["k", "clients", "answered by"], sort=False).median().drop(columns="repeat").reset_index()
+
+
+def _body(query, k: int) -> bytes:
+    return json.dumps({"vector": query.tolist(), "k": k, "ef": EF}).encode()
+
+
+def _summary(latencies, seconds: float) -> tuple[float, float, float]:
+    p50, p99 = np.percentile(latencies, [50, 99]) * 1e3
+    return len(latencies) / seconds, p50, p99
+
+
+def with_ratios(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a k and number of clients: the service, and by what factor hnswlib and a collection answer more."""
+    wide = table.pivot_table(index=["k", "clients"], columns="answered by", values=["requests/s", "p50 ms", "p99 ms"])
+    rate = wide["requests/s"]
+    return pd.DataFrame(
+        {
+            "requests/s": rate["service"],
+            "p50 ms": wide["p50 ms"]["service"],
+            "p99 ms": wide["p99 ms"]["service"],
+            "hnswlib: searches/s": rate["hnswlib in a loop"],
+            "hnswlib: p50 ms": wide["p50 ms"]["hnswlib in a loop"],
+            "hnswlib / service": rate["hnswlib in a loop"] / rate["service"],
+            "hnswlib / collection": rate["hnswlib in a loop"] / rate["collection in a loop"],
+        }
+    ).reset_index()
+
+
+def soak(folder: Path, queries, seconds: float, say) -> dict:
+    """Searches, points that come and go, and a compaction a minute for ``seconds``: requests, errors, memory in MiB."""
+    requests = [("/search", _body(query, KS[0])) for query in queries]
+    rounds, failures, stop = [0], [], threading.Event()
+
+    def change(port):
+        while not stop.wait(0.1):
+            ids = [f"soak-{rounds[0]}-{row}" for row in range(4)]
+            try:
+                vectors = queries[rounds[0] % len(queries) :][:1].repeat(4, axis=0).tolist()
+                _post(port, "/points", {"vectors": vectors, "ids": ids})
+                _post(port, "/points/delete", {"ids": ids})
+                if rounds[0] % 600 == 599:
+                    _post(port, "/compact", {})
+            except OSError as error:
+                failures.append(error)
+            rounds[0] += 1
+
+    with serving(folder) as (port, process):
+        memory, watched = [], psutil.Process(process.pid)
+
+        def watch():
+            began = time.time()
+            while not stop.wait(1.0):
+                memory.append((time.time() - began, watched.memory_info().rss / 2**20))
+
+        threads = [threading.Thread(target=change, args=(port,)), threading.Thread(target=watch)]
+        for thread in threads:
+            thread.start()
+        try:
+            latencies, errors, _ = load(("127.0.0.1", port), requests, 8, seconds)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+    at, held = np.array(memory).T
+    first, last = held[(at > SETTLED) & (at <= 2 * SETTLED)], held[at > at[-1] - SETTLED]
+    say(f"soak: {len(latencies):,} searches")
+    return {
+        "minutes": seconds / 60,
+        "searches": len(latencies),
+        "points added and deleted": 4 * rounds[0],
+        "errors": errors + len(failures),
+        "median MiB, second minute": float(np.median(first)) if len(first) else float("nan"),
+        "median MiB, last minute": float(np.median(last)),
+        "highest MiB": float(held.max()),
+        "p99 ms": float(np.percentile(latencies, 99) * 1e3),
+    }
+
+
+def _post(port: int, path: str, body: dict) -> None:
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", json.dumps(body).encode(), headers)
+    urllib.request.urlopen(request, timeout=120).close()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-dir", default="", help="folder with fashion-mnist/; synthetic vectors without it")
+    parser.add_argument("--seconds", type=float, default=5, help="of each measurement (default 5)")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--soak", type=float, default=600, help="seconds of the soak; 0 leaves it out (default 600)")
+    parser.add_argument("--out", type=Path, help="folder that gets the tables as service-load.csv and service-soak.csv")
+    given = parser.parse_args()
+    name, base, queries = data(given.data_dir)
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "load.collection"
+        with Collection(base.shape[1], M=M, ef_construction=EF_CONSTRUCTION, ef=EF, threads=2) as collection:
+            collection.add(base, progress=True)
+            collection.save(folder)
+        table = with_ratios(throughput(folder, queries, given.seconds, given.repeats, tqdm.write))
+        soaked = soak(folder, queries, given.soak, tqdm.write) if given.soak else None
+    print(f"\n{name}, {len(base):,} x {base.shape[1]}, M = {M}, efConstruction = {EF_CONSTRUCTION}, ef = {EF}\n")
+    print(Table(table.map(number)))
+    if soaked:
+        print("\n" + "\n".join(f"{what}: {number(value)}" for what, value in soaked.items()))
+    print(f"\nPython {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores")
+    if given.out:
+        table.to_csv(given.out / "service-load.csv", index=False, float_format="%.4g")
+        if soaked:
+            pd.DataFrame([soaked]).to_csv(given.out / "service-soak.csv", index=False, float_format="%.6g")
+    return int(bool(soaked and soaked["errors"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
