@@ -41,6 +41,7 @@ class Dataset:
     queries : (q, d) or None
         Vectors of points that are not in the base.
     query_labels : (q,) int64 or None
+    query_images : (q, 32, 32, 3) uint8 or None
     """
 
     name: str
@@ -53,6 +54,7 @@ class Dataset:
     names: tuple[str, ...] | None = None
     queries: np.ndarray | None = None
     query_labels: np.ndarray | None = None
+    query_images: np.ndarray | None = None
 
 
 def read_embedded(folder: Path) -> Dataset:
@@ -71,6 +73,7 @@ def read_embedded(folder: Path) -> Dataset:
         base.names,
         None if queries is None else _stored(queries, f"{folder.name}/queries.npy"),
         labels.get("queries"),
+        None if queries is None else queries.images,
     )
 
 

@@ -127,13 +127,13 @@ def load_sample(name_or_path, *, points: int = 0, queries: int = 0, seed: int = 
     queries = whole_number(queries, "queries", 0)
     seed = whole_number(seed, "seed", 0)
     data = load_dataset(name_or_path)
-    used = _draw(len(data.vectors), points, [seed, 0])
+    used = drawn(len(data.vectors), points, [seed, 0])
     base = vectors(data.vectors[used], data.name, metric=metric)
     if len(base) < 3:
         raise InputError(f"{data.name} gives {len(base)} points; the study needs at least three.")
     return Sample(
         base,
-        _draw(len(base), queries, [seed, 1]),
+        drawn(len(base), queries, [seed, 1]),
         None if data.labels is None else data.labels[used],
         None if data.images is None else data.images[used],
         data.name,
@@ -225,7 +225,12 @@ def _same(one: Sample, other: Sample) -> bool:
     return one.name == other.name or one.checksum == other.checksum
 
 
-def _draw(n: int, size: int, seed) -> np.ndarray:
+def drawn(n: int, size: int, seed) -> np.ndarray:
+    """Which of n points are used: ``size`` of them, ascending; all where it is 0 or n and more.
+
+    >>> drawn(5, 9, seed=0)
+    array([0, 1, 2, 3, 4])
+    """
     if size == 0 or size >= n:
         return np.arange(n)
     return np.sort(np.random.default_rng(seed).choice(n, size, replace=False))

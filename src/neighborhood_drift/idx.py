@@ -37,7 +37,7 @@ def is_training_part(path) -> bool:
     return Path(path).name == "train-images-idx3-ubyte.gz"
 
 
-def read_fashion_mnist(folder, name: str = "fashion-mnist") -> Dataset:
+def read_fashion_mnist(folder, name: str = "fashion-mnist", *, queries: int | None = QUERIES) -> Dataset:
     """Read Fashion-MNIST: the base is its 10,000 test images, the queries are its first 1,000 training images.
 
     A vector is the 784 pixels of an image, row by row, from 0 to 255. The base is as large as that of the bundled
@@ -49,11 +49,13 @@ def read_fashion_mnist(folder, name: str = "fashion-mnist") -> Dataset:
     folder : path
         Holds the four files as they were published, compressed.
     name : {"fashion-mnist", "fashion-mnist-train"}
+    queries : int or None
+        Images of the other part that are asked, the first ones; None: all.
 
     Returns
     -------
     Dataset
-        vectors (n, 784) float32; labels; classes; images padded with black to (n, 32, 32, 3).
+        vectors (n, 784) float32; labels; classes; images padded with black to (n, 32, 32, 3); of the queries as well.
 
     Raises
     ------
@@ -71,7 +73,7 @@ def read_fashion_mnist(folder, name: str = "fashion-mnist") -> Dataset:
     provenance = {"images": name, "source": SOURCE}
     provenance["files"] = {file: {"sha256": known} for file, known in FILES.items()}
     images = read_idx(folder / f"{base}-images-idx3-ubyte.gz")
-    queries = read_idx(folder / f"{asked}-images-idx3-ubyte.gz", QUERIES)
+    asked_images = read_idx(folder / f"{asked}-images-idx3-ubyte.gz", queries)
     return Dataset(
         name,
         images.reshape(len(images), -1).astype(np.float32),
@@ -81,8 +83,9 @@ def read_fashion_mnist(folder, name: str = "fashion-mnist") -> Dataset:
         CLASSES,
         _pictures(images),
         tuple(f"{base}/{row:05d}" for row in range(len(images))),
-        queries.reshape(len(queries), -1).astype(np.float32),
-        read_idx(folder / f"{asked}-labels-idx1-ubyte.gz", QUERIES).astype(np.int64),
+        asked_images.reshape(len(asked_images), -1).astype(np.float32),
+        read_idx(folder / f"{asked}-labels-idx1-ubyte.gz", queries).astype(np.int64),
+        _pictures(asked_images),
     )
 
 
