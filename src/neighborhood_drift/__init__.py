@@ -9,10 +9,12 @@ from .intervals import summarize
 from .lid import lid, lid_harmonic_mean, lid_mean
 from .metrics import barycenter_shift, drift, kth_distance, mean_distance, overlap, tie_aware_recall
 from .neighbors import Neighbors
+from .retrieval import Collection
 from .sweep import sweep
 
 __version__ = "0.1.0"
 __all__ = [
+    "Collection",
     "InputError",
     "Neighbors",
     "barycenter_shift",

@@ -1,0 +1,230 @@
+"""The rows of a collection and the hnswlib graph over them: appended to, marked as deleted, never moved."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..indexes.base import unit
+from ..indexes.hnswlib_index import TOO_FEW, hnswlib_library
+from ..neighbors import MISSING
+from .locks import ReadWriteLock
+from .store import Id
+
+FIRST_CAPACITY = 1024
+EXCLUSIVE_SECONDS = 0.005  # how long an insertion should keep searches waiting
+MOST_AT_ONCE = 1024  # points inserted in one moment
+SLOTS_AT_ONCE = 1 << 20  # slots of lists that one call of the library may fill
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a collection's graph is built and its vectors are compared."""
+
+    metric: str = "l2"
+    M: int = 32
+    ef_construction: int = 200
+    seed: int = 0
+    threads: int = 1
+
+
+class State:
+    """Rows 0, 1, 2, ... in the order in which points were added, and hnswlib's graph with the row as its label.
+
+    Rows are only appended and marked as deleted: a vector, an id and a row's metadata never change once written, so
+    that what a search found can be read after it has let go of ``lock``. Who changes a state holds the collection's
+    mutex, and ``lock`` alone for moments.
+    """
+
+    def __init__(self, settings: Settings, dimension: int, capacity: int = FIRST_CAPACITY, native=None):
+        self.settings, self.dimension = settings, dimension
+        self.lock = ReadWriteLock()
+        self.ids: list[Id] = []
+        self.metadata: list[dict | None] = []
+        self.row_of: dict[Id, int] = {}
+        self.size = self.dead = self.version = 0
+        self.capacity = capacity
+        self._points = np.empty((capacity, dimension), dtype=np.float32)
+        self._deleted = np.zeros(capacity, dtype=bool)
+        self._live: tuple[int, np.ndarray] | None = None
+        self._base: tuple[int, np.ndarray] | None = None
+        self._reach = 0
+        self._chunk = max(1, 16 * (settings.threads - 1))
+        self.native = native or self._new_native()
+
+    @property
+    def live(self) -> int:
+        """Points that are not deleted."""
+        return self.size - self.dead
+
+    @property
+    def points(self) -> np.ndarray:
+        """(size, d) float32, the vectors of all rows as they were added."""
+        return self._points[: self.size]
+
+    @property
+    def deleted(self) -> np.ndarray:
+        """(size,) bool, which rows are deleted."""
+        return self._deleted[: self.size]
+
+    @classmethod
+    def of_rows(cls, settings: Settings, points, ids, metadata, deleted, native) -> State:
+        """A state that was kept: its rows, and the library's index over them."""
+        state = cls(settings, points.shape[1], max(len(points), 1), native)
+        state._write_rows(points, ids, metadata)
+        state._deleted[: state.size] = deleted
+        state.dead = int(deleted.sum())
+        state.row_of = {one: row for row, one in enumerate(ids) if not deleted[row]}
+        native.set_ef(1)
+        return state
+
+    def append(self, points: np.ndarray, ids: list[Id], metadata: list[dict | None], tick=None, stop=None) -> None:
+        """Add rows in moments short enough for searches to go on between them; a known id's old row is deleted.
+
+        ``tick`` is called with the number of points after each moment, ``stop()`` may raise between them.
+        """
+        scaled = unit(points) if self.settings.metric == "cosine" else points
+        start = 0
+        while start < len(points):
+            if stop is not None:
+                stop()
+            part = slice(start, min(start + self._chunk, len(points)))
+            self._grow(self.size + part.stop - start)
+            with self.lock.exclusive():
+                began = time.perf_counter()
+                labels = np.arange(self.size, self.size + part.stop - start)
+                self.native.add_items(scaled[part], labels, num_threads=self.settings.threads)
+                self._mark([self.row_of[one] for one in ids[part] if one in self.row_of])
+                self._write_rows(points[part], ids[part], metadata[part])
+                self.version += 1
+                took = time.perf_counter() - began
+            if tick is not None:
+                tick(part.stop - start)
+            self._chunk = self._next_chunk(part.stop - start, took)
+            start = part.stop
+
+    def remove(self, rows) -> None:
+        """Mark rows as deleted, all in one moment."""
+        with self.lock.exclusive():
+            self._mark(rows)
+            self.version += 1
+
+    def ask(self, queries: np.ndarray, k: int, ef: int, threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and the library's distances of the nearest live points, (q, max(k, ef)) at most, -1 and inf if missing.
+
+        The library searches with max(its ef, k) and its ef is shared by all threads: it stays at 1, and as many
+        neighbors are asked for as the effort says.
+        """
+        effort = max(k, ef)
+        batch = max(1, min(64 * threads, SLOTS_AT_ONCE // effort))
+        parts = [self._ask(queries[at : at + batch], effort, threads) for at in range(0, len(queries), batch)]
+        width = max(rows.shape[1] for rows, _ in parts)
+        return _stacked([rows for rows, _ in parts], width, MISSING), _stacked([far for _, far in parts], width, np.inf)
+
+    def live_rows(self) -> np.ndarray:
+        """(live,) int64 rows that are not deleted; who calls holds ``lock`` or the mutex of changes."""
+        kept = self._live
+        if kept is None or kept[0] != self.version:
+            kept = self._live = (self.version, np.flatnonzero(~self.deleted))
+        return kept[1]
+
+    def base(self) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors of the live rows, (live, d), and these rows; copied only where a row is deleted."""
+        rows = self.live_rows()
+        if not self.dead:
+            return self.points, rows
+        kept = self._base
+        if kept is None or kept[0] != self.version:
+            kept = self._base = (self.version, self.points[rows])
+        return kept[1], rows
+
+    def _ask(self, queries, effort, threads):
+        with self.lock.shared():
+            wanted = min(effort, self.live)
+            if wanted == 0:
+                return np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
+            answer = self._answered(queries, wanted, threads)
+            if answer is not None:
+                return answer
+            each = [self._ask_one(query[None], wanted) for query in queries]
+        width = max(rows.shape[1] for rows, _ in each)
+        return _stacked([rows for rows, _ in each], width, MISSING), _stacked([far for _, far in each], width, np.inf)
+
+    def _ask_one(self, query, wanted):
+        """All points that a search can reach, where these are fewer than ``wanted``: their number is bisected.
+
+        An effort of no more than that number meets as many points as it names, so the largest number that is
+        answered is the number of points that can be reached, and its answer that of any higher effort.
+        """
+        low, high = 0, wanted + 1
+        best = np.empty((1, 0), np.int64), np.empty((1, 0), np.float32)
+        attempts = [wanted, self._reach, self._reach + 1]
+        while high - low > 1:
+            attempt = next((one for one in attempts if low < one < high), (low + high) // 2)
+            answer = self._answered(query, attempt, 1)
+            if answer is None:
+                high = attempt
+            else:
+                low, best = attempt, answer
+        self._reach = low
+        return best
+
+    def _answered(self, queries, count, threads):
+        many = threads if len(queries) > 4 * threads else 1
+        try:
+            rows, values = self.native.knn_query(queries, k=count, num_threads=many)
+        except RuntimeError as error:
+            if TOO_FEW not in str(error):
+                raise
+            return None
+        return rows.astype(np.int64), values
+
+    def _mark(self, rows) -> None:
+        for row in rows:
+            self.native.mark_deleted(row)
+            self._deleted[row] = True
+            del self.row_of[self.ids[row]]
+        self.dead += len(rows)
+
+    def _write_rows(self, points, ids, metadata) -> None:
+        end = self.size + len(points)
+        self._points[self.size : end] = points
+        self.row_of.update(zip(ids, range(self.size, end), strict=True))
+        self.ids.extend(ids)
+        self.metadata.extend(metadata)
+        self.size = end
+
+    def _grow(self, needed: int) -> None:
+        if needed <= self.capacity:
+            return
+        capacity = max(needed, 2 * self.capacity)
+        points, deleted = np.empty((capacity, self.dimension), np.float32), np.zeros(capacity, bool)
+        points[: self.size], deleted[: self.size] = self.points, self.deleted
+        with self.lock.exclusive():
+            self.native.resize_index(capacity)
+            self._points, self._deleted, self.capacity = points, deleted, capacity
+
+    def _next_chunk(self, count: int, seconds: float) -> int:
+        fitting = int(count * EXCLUSIVE_SECONDS / max(seconds, 1e-6))
+        least = max(1, 16 * (self.settings.threads - 1))  # fewer are inserted by one thread
+        return max(least, min(fitting, 2 * self._chunk, MOST_AT_ONCE))
+
+    def _new_native(self):
+        settings = self.settings
+        space = "l2" if settings.metric == "l2" else "ip"  # vectors are scaled to length 1 before
+        native = hnswlib_library().Index(space=space, dim=self.dimension)
+        # the seed is raised by one because 0 and 1 are the same to the library's generator
+        native.init_index(
+            max_elements=self.capacity, M=settings.M, ef_construction=settings.ef_construction,
+            random_seed=settings.seed + 1,
+        )  # fmt: skip
+        native.set_ef(1)
+        return native
+
+
+def _stacked(parts, width, fill):
+    """Rows below each other, filled up to one width."""
+    filled = [np.pad(one, ((0, 0), (0, width - one.shape[1])), constant_values=fill) for one in parts]
+    return np.concatenate(filled)
