@@ -24,7 +24,7 @@ def image_grid(images, labels=None, classes=(), *, rows: int = 6, columns: int =
     seed : int
     """
     if images is None:
-        return _no_images()
+        return no_images()
     random = np.random.default_rng(seed)
     if labels is None:
         shown = random.permutation(len(images))[: rows * columns]
@@ -53,7 +53,7 @@ def neighbor_grid(images, queries, ids, *, columns: int = 10) -> Figure:
         Neighbors shown.
     """
     if images is None:
-        return _no_images()
+        return no_images()
     lines = [("", np.concatenate([[query], near[:columns]])) for query, near in zip(queries, ids, strict=True)]
     figure = _strips(images, lines, columns + 1)
     for row in range(len(lines)):
@@ -187,7 +187,8 @@ def dimension(estimates: pd.DataFrame, two_nn: float) -> Figure:
     return figure
 
 
-def _no_images() -> Figure:
+def no_images() -> Figure:
+    """A figure that says in one line that there is nothing to show."""
     figure, axes = style.new(size=(6.4, 0.5))
     axes.set_axis_off()
     axes.text(0, 0.5, "These vectors come without images.", va="center")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ..cost_tables import ENCODERS, single
 from ..crossings import flips
@@ -25,20 +24,6 @@ METHODS = {
     IVF_ROOT: (style.ORANGE, "h", "-"),
     IVF_256: (style.ORANGE, "D", "--"),
 }
-
-
-def _logarithmic(axis) -> None:
-    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
-    low, high = axis.get_view_interval()
-    decades = np.log10(max(high, 1e-9) / max(low, 1e-9))
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.2 else (1,)))
-    axis.set_major_formatter(FuncFormatter(_short))
-    axis.set_minor_formatter(NullFormatter())
-
-
-def _short(value, _=None) -> str:
-    """A tick: 20k for 20,000."""
-    return f"{value / 1000:g}k" if value >= 10_000 else f"{value:g}"
 
 
 def _looks(names) -> dict:
@@ -83,11 +68,11 @@ def size(table: pd.DataFrame, k: int, target: float) -> Figure:
                 found = _rows(own, search=UNBOUNDED)
                 _drawn(panel, found["n"], found, color, marker, ":", markerfacecolor="white")
         panel.set_title(title)
-        _logarithmic(panel.xaxis)
+        style.logarithmic(panel.xaxis)
         if measure == "overlap":
             style.percent(panel.yaxis)
         else:
-            _logarithmic(panel.yaxis)
+            style.logarithmic(panel.yaxis)
     for panel in axes[-1]:
         panel.set_xlabel("points n")
     axes[0, 0].plot([], [], color=style.GREY, linestyle=":", label=label(UNBOUNDED))
@@ -122,11 +107,11 @@ def extrapolation(table: pd.DataFrame, k: int, target: float) -> Figure:
                 style.band(panel, at, low, high, color)
         panel.set_title(title)
         panel.set_xlabel("points n")
-        _logarithmic(panel.xaxis)
+        style.logarithmic(panel.xaxis)
         if measure == "overlap":
             style.percent(panel.yaxis)
         else:
-            _logarithmic(panel.yaxis)
+            style.logarithmic(panel.yaxis)
     axes[0].plot([], [], color=style.GREY, marker="o", linestyle="", markerfacecolor="white", label="held out")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
@@ -153,7 +138,7 @@ def dimension(table: pd.DataFrame, k: int, target: float) -> Figure:
             panel.errorbar(one["dimension"], one["value"], errors, color=color, marker=marker, linestyle="", label=name)
         panel.set_title(title, fontsize=9)
         panel.set_xlabel("dimensions")
-        _logarithmic(panel.xaxis)
+        style.logarithmic(panel.xaxis)
         if measure == "overlap":
             style.percent(panel.yaxis)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
@@ -178,7 +163,7 @@ def parts(table: pd.DataFrame) -> Figure:
         panel.errorbar(own["here"], places + 0.13, xerr=errors, fmt="o", color=style.BLUE, label="here, one core")
         panel.set(title=encoder, xlabel="milliseconds")
         panel.set_yticks(places, [method.replace(", ", ",\n") for method in methods])
-        _logarithmic(panel.xaxis)
+        style.logarithmic(panel.xaxis)
     axes[0].invert_yaxis()
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
@@ -224,8 +209,8 @@ def flip(times: pd.DataFrame) -> Figure:
             )  # fmt: skip
         panel.set(title=f"{d} dimensions", xlabel="images in the gallery", yscale="log")
         panel.set_xlim(searches["n"].min() * 0.8, farthest)
-        _logarithmic(panel.xaxis)
-        _logarithmic(panel.yaxis)
+        style.logarithmic(panel.xaxis)
+        style.logarithmic(panel.yaxis)
     axes[0, 0].set_ylabel("milliseconds a query")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
@@ -250,7 +235,7 @@ def accuracy(recalls: pd.DataFrame, times: pd.DataFrame) -> Figure:
                 color=color, fontsize=9,
             )  # fmt: skip
     left.set(xlabel="milliseconds, one query", ylabel="overlap with exact neighbors")
-    _logarithmic(left.xaxis)
+    style.logarithmic(left.xaxis)
     style.percent(left.yaxis)
     for method, rows in single(times).groupby("method", sort=False):
         color, marker, dashes = METHODS[method]
@@ -258,6 +243,6 @@ def accuracy(recalls: pd.DataFrame, times: pd.DataFrame) -> Figure:
         style.band(right, rows["batch"], rows["low"], rows["high"], color)
     right.set(xlabel="queries in a batch", ylabel="milliseconds a query")
     for axis in (right.xaxis, right.yaxis):
-        _logarithmic(axis)
+        style.logarithmic(axis)
     figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure

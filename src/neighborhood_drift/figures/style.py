@@ -6,7 +6,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from scipy.optimize import isotonic_regression
 
 from ..summaries import label
@@ -122,3 +122,18 @@ def percent(axis) -> None:
     """Ticks of an axis of shares at round percentages, each label exact."""
     axis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
     axis.set_major_formatter(FuncFormatter(lambda share, _: f"{round(100 * share, 6):g}%"))
+
+
+def logarithmic(axis) -> None:
+    """Make an axis logarithmic, with ticks that read as plain numbers."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    low, high = axis.get_view_interval()
+    decades = np.log10(max(high, 1e-9) / max(low, 1e-9))
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.2 else (1,)))
+    axis.set_major_formatter(FuncFormatter(_short))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _short(value, _=None) -> str:
+    """A tick: 20k for 20,000."""
+    return f"{value / 1000:g}k" if value >= 10_000 else f"{value:g}"

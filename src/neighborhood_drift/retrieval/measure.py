@@ -1,4 +1,4 @@
-"""A collection through its life: what its answers keep of the exact ones before deletions, after them, and compacted."""
+"""A collection through its life: how its answers differ from exact ones before and after deletions, and compacted."""
 
 from __future__ import annotations
 

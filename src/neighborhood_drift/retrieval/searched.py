@@ -62,7 +62,7 @@ class Searched:
 
 
 def load_searched(name_or_path, *, points: int = 0, queries: int = 0, seed: int = 0, metric: str = "l2") -> Searched:
-    """Load points and queries; Fashion-MNIST's pixels are scaled to [0, 1], and all images of its other part can be asked.
+    """Load points and queries; the pixels of Fashion-MNIST are scaled to [0, 1], and its whole other part can be asked.
 
     Parameters
     ----------
@@ -101,9 +101,7 @@ def load_searched(name_or_path, *, points: int = 0, queries: int = 0, seed: int 
         data = load_dataset(name_or_path)
     used = drawn(len(data.vectors), points, [seed, 0])
     if len(used) < HELD_OUT:
-        raise InputError(
-            f"{data.name} gives {len(used)} points; a search of what is outside needs at least {HELD_OUT}."
-        )
+        raise InputError(f"{data.name} gives {len(used)} points; a search from outside needs at least {HELD_OUT}.")
     held_out = data.queries is None
     if held_out:
         most = max(1, len(used) // HELD_OUT)

@@ -1,0 +1,157 @@
+"""Figures of retrieval: what effort finds, neighbors as pictures, lists that differ, and deletions."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from . import style
+from .embeddings import no_images
+
+# One row a data set, in the order in which they come.
+LOOKS = ((style.VERMILION, "o", "-"), (style.BLUE, "s", "--"), (style.GREEN, "^", "-."), (style.PURPLE, "D", ":"))
+# One row a state: color, marker, line style.
+STATES = {
+    "all points": (style.BLACK, "o", "-"),
+    "deleted lazily": (style.VERMILION, "s", "--"),
+    "compacted": (style.BLUE, "^", "-"),
+}
+MISSED, INSTEAD = (style.VERMILION, "✕"), (style.BLUE, "+")
+
+
+def effort(table: pd.DataFrame) -> Figure:
+    """Draw overlap (left) and what the neighbors' vote loses (right) against ef, a line a data set.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of ``retrieval.measure.losses``, of one or more data sets; the state with all points is drawn.
+    """
+    figure, (left, right) = style.new(1, 2, size=(6.4, 3.4))
+    before = table[table["state"] == "all points"]
+    for (data, rows), (color, marker, dashes) in zip(before.groupby("data", sort=False), LOOKS, strict=False):
+        for axes, name in ((left, "overlap"), (right, "accuracy_change")):
+            axes.plot(rows["ef"], rows[name], color=color, marker=marker, linestyle=dashes, label=data)
+            style.band(axes, rows["ef"], rows[f"{name}_low"], rows[f"{name}_high"], color)
+    right.axhline(0, color=style.BLACK, linewidth=0.8)
+    if before["accuracy_change"].isna().all():
+        right.annotate("no labels", (0.5, 0.5), xycoords="axes fraction", ha="center")
+    left.set(ylabel="overlap with the exact neighbors")
+    right.set(ylabel="accuracy of the vote − with exact neighbors")
+    for axes in (left, right):
+        axes.set_xlabel("ef")
+        style.logarithmic(axes.xaxis)
+        style.percent(axes.yaxis)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+def deletions(table: pd.DataFrame) -> Figure:
+    """Draw overlap against ef (left) and against the time of a query (right) in the states of a collection.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of ``retrieval.measure.losses``, of one data set.
+    """
+    figure, (left, right) = style.new(1, 2, size=(6.4, 3.4), sharey=True)
+    for state, (color, marker, dashes) in STATES.items():
+        rows = table[table["state"] == state]
+        for axes, x in ((left, "ef"), (right, "milliseconds")):
+            axes.plot(rows[x], rows["overlap"], color=color, marker=marker, linestyle=dashes, label=state)
+            style.band(axes, rows[x], rows["overlap_low"], rows["overlap_high"], color)
+    left.set(xlabel="ef", ylabel="overlap with the exact neighbors")
+    right.set(xlabel="milliseconds of processor time a query")
+    style.logarithmic(left.xaxis)
+    style.logarithmic(right.xaxis)
+    style.percent(left.yaxis)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def nearest(searched, exact, rows, *, columns: int = 10) -> Figure:
+    """Draw queries, each followed by its exact nearest neighbors.
+
+    Parameters
+    ----------
+    searched : retrieval.searched.Searched
+        One without images gives a figure that says so in one line.
+    exact : Neighbors
+    rows : sequence of int
+        Queries, one a line.
+    columns : int
+    """
+    if searched.images is None:
+        return no_images()
+    columns = min(columns, exact.k)
+    figure, grid = _grid(len(rows), columns)
+    for axes, query in zip(grid, rows, strict=True):
+        _query(axes[0], searched, query)
+        for axis, point in zip(axes[1:], exact.ids[query][:columns], strict=True):
+            _picture(axis, searched.images, point)
+    grid[0, 0].set_title("query", fontsize=8)
+    return figure
+
+
+def differences(searched, exact, approx, rows, *, columns: int = 10) -> Figure:
+    """Draw queries with two lines each, the exact list over the approximate one, what differs marked.
+
+    Parameters
+    ----------
+    searched : retrieval.searched.Searched
+        One without images gives a figure that says so in one line.
+    exact, approx : Neighbors
+    rows : sequence of int
+        Queries.
+    columns : int
+    """
+    if searched.images is None:
+        return no_images()
+    columns = min(columns, exact.k)
+    figure, grid = _grid(2 * len(rows), columns)
+    for place, query in enumerate(rows):
+        true, got = exact.ids[query], approx.ids[query]
+        _query(grid[2 * place, 0], searched, query)
+        for line, ids, other, sign in ((0, true, got, MISSED), (1, got, true, INSTEAD)):
+            axes = grid[2 * place + line]
+            for axis, point in zip(axes[1:], ids[:columns], strict=True):
+                _picture(axis, searched.images, point)
+                if point >= 0 and point not in other:
+                    _mark(axis, *sign)
+        for line, text in ((0, "exact"), (1, "found")):
+            grid[2 * place + line, 0].set_ylabel(text, rotation=0, ha="right", va="center", fontsize=8)
+    if len(rows):
+        grid[0, 0].set_title("query", fontsize=8)
+    return figure
+
+
+def _grid(lines: int, columns: int):
+    width = 6.4
+    size = (width, max(1, lines) * width / (columns + 2) * 1.08)
+    figure, grid = style.new(max(1, lines), columns + 1, size=size, squeeze=False)
+    for axes in grid.ravel():
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+    figure.get_layout_engine().set(w_pad=0.015, h_pad=0.015, wspace=0.02, hspace=0.02)
+    return figure, grid
+
+
+def _query(axes, searched, query: int) -> None:
+    _picture(axes, searched.query_images, query)
+    axes.spines[:].set(visible=True, color=style.BLACK, linewidth=1.8)
+    if searched.query_labels is not None and len(searched.classes):
+        label = searched.query_labels[query]
+        axes.set_xlabel(searched.classes[label], fontsize=6, labelpad=1)
+
+
+def _picture(axes, images, row: int) -> None:
+    if row >= 0:
+        axes.imshow(images[row], interpolation="none")
+
+
+def _mark(axes, color, sign: str) -> None:
+    axes.spines[:].set(visible=True, color=color, linewidth=2)
+    axes.text(
+        0.97, 0.03, sign, transform=axes.transAxes, ha="right", va="bottom", fontsize=7, color="white", weight="bold",
+        bbox={"facecolor": color, "edgecolor": "none", "pad": 1},
+    )  # fmt: skip
