@@ -1,0 +1,154 @@
+"""The explorer of the HTML paper: lists of `explored`, their pictures and a script, in one piece of HTML."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..files import write_text
+from ..names import label
+from ..neighbors import MISSING, Neighbors
+from .explored import SEARCHES, Explored
+
+TEMPLATE = Path(__file__).with_name("explorer.html")
+FRAGMENT = Path("explorer") / "fragment.qmd"  # in the folder of a run; the paper includes it
+MOST_BYTES = 5_000_000  # of the whole page of the explorer
+FEWER = (150, 100, 70, 50, 35, 25, 15)  # queries that are kept where more do not fit
+COLUMNS, QUALITY = 96, 75  # of the sheet of pictures: pictures side by side, and JPEG's quality
+ESCAPE = 255  # a byte that says: add 255, and the next byte
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """An explorer; made by `page`.
+
+    Parameters
+    ----------
+    lists : Explored
+        What it shows: as many of the queries as fit.
+    html : str
+        Style, form and script, to stand in the body of any page; it fetches nothing.
+    """
+
+    lists: Explored
+    html: str
+
+
+def page(lists: Explored, images=None, labels=None, classes=(), *, most_bytes: int = MOST_BYTES) -> Page:
+    """Make the explorer of some lists.
+
+    Parameters
+    ----------
+    lists : Explored
+    images : (n, h, w, 3) uint8, optional
+        Of the base; without them labels, or ids, stand in their places.
+    labels : (n,) integers, optional
+        Of the base, index into ``classes`` where these are given.
+    classes : sequence of str
+    most_bytes : int
+        Fewer queries are shown where all of them need more; at least 15 are.
+
+    Returns
+    -------
+    Page
+
+    Examples
+    --------
+    >>> from neighborhood_drift.retrieval.explored import explore
+    >>> base = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+    >>> page(explore(base, ks=(5,), efs=(10,), queries=8)).html.count("<script")
+    2
+    """
+    html = _html(lists, images, labels, classes)
+    for queries in (count for count in FEWER if count < len(lists.rows)):
+        if len(html) <= most_bytes:
+            break
+        lists = _fewer(lists, queries)
+        html = _html(lists, images, labels, classes)
+    return Page(lists, html)
+
+
+def write(made: Page, out="") -> Path | None:
+    """Write ``out/explorer/fragment.qmd``, which the paper includes; nothing where ``out`` is empty.
+
+    The fragment is one block of raw HTML, so that it is in the HTML paper alone, whatever makes that.
+    """
+    return write_text(Path(out) / FRAGMENT, f"```{{=html}}\n{made.html}\n```\n") if out else None
+
+
+def _fewer(lists: Explored, queries: int) -> Explored:
+    random = round(queries * lists.random / len(lists.rows))
+    kept = np.r_[:random, lists.random : lists.random + queries - random]
+    exact = Neighbors(lists.exact.ids[kept], lists.exact.distances[kept])
+    found = {search: ids[kept] for search, ids in lists.found.items()}
+    return replace(lists, rows=lists.rows[kept], random=random, exact=exact, found=found)
+
+
+def _html(lists: Explored, images, labels, classes) -> str:
+    members, queries = zip(*(_query(lists, number) for number in range(len(lists.rows))), strict=True)
+    ids = np.unique(np.concatenate([lists.rows, *members]))
+    for row, own, query in zip(lists.rows, members, queries, strict=True):
+        query["q"], query["m"] = int(np.searchsorted(ids, row)), np.searchsorted(ids, own).tolist()
+    named = None if labels is None else np.unique(np.asarray(labels)[ids], return_inverse=True)
+    data = {
+        "searches": [{"name": label(name), "effort": effort} for name, effort in SEARCHES.items()],
+        "ks": lists.ks, "efs": lists.efs, "start": lists.start,
+        "random": lists.random, "examined": lists.examined, "depth": lists.exact.k,
+        "ids": ids.tolist(),
+        "labels": None if named is None else named[1].tolist(),
+        "names": [] if named is None else [str(classes[one] if len(classes) else one) for one in named[0]],
+        "columns": COLUMNS, "sheet": "" if images is None else _sheet(images, ids),
+        "queries": queries,
+    }  # fmt: skip
+    text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    return TEMPLATE.read_text(encoding="utf-8").strip().replace("__DATA__", text)
+
+
+def _query(lists: Explored, number: int) -> tuple[np.ndarray, dict]:
+    """The points that any list of a query holds, nearest first, and its lists as places among them.
+
+    The first of them are its true neighbors, as many as the largest k, whose places are their ranks less 1; ``r`` are
+    the ranks of the others, 0 beyond the depth to which ranks are known. ``l`` is, for each search, ef and k, how many
+    ids the list holds and the gap before each of them, nearest first, a byte each.
+    """
+    ranked = lists.exact.ids[number]
+    rank_of = {int(one): rank for rank, one in enumerate(ranked)}
+    found = [
+        [int(one) for one in lists.found[name, ef, k][number] if one != MISSING]
+        for name in SEARCHES
+        for ef in lists.efs
+        for k in lists.ks
+    ]
+    first = max(lists.ks)
+    beyond = list(dict.fromkeys(one for ids in found for one in ids if one not in rank_of))
+    later = sorted({rank_of[one] for ids in found for one in ids if one in rank_of} - set(range(first)))
+    members = np.array([*ranked[:first], *ranked[later], *beyond], dtype=np.int64)
+    place = {int(one): position for position, one in enumerate(members)}
+    code = bytearray()
+    for ids in found:
+        places = sorted(place[one] for one in ids)
+        code.append(len(places))
+        for gap in np.diff(places, prepend=-1) - 1:
+            code += bytes([ESCAPE] * (gap // ESCAPE) + [gap % ESCAPE])
+    ranks = [rank + 1 for rank in later] + [0] * len(beyond)
+    return members, {"r": ranks, "l": base64.b64encode(code).decode()}
+
+
+def _sheet(images, ids: np.ndarray) -> str:
+    """Pictures side by side in one JPEG, base64."""
+    tiles = np.asarray(images)[ids]
+    _, height, width, _ = tiles.shape
+    rows = -(-len(ids) // COLUMNS)
+    sheet = np.zeros((rows * COLUMNS, height, width, 3), dtype=np.uint8)
+    sheet[: len(ids)] = tiles
+    sheet = sheet.reshape(rows, COLUMNS, height, width, 3).swapaxes(1, 2)
+    stream = io.BytesIO()
+    picture = Image.fromarray(sheet.reshape(rows * height, COLUMNS * width, 3))
+    picture.save(stream, "JPEG", quality=QUALITY, optimize=True)
+    return base64.b64encode(stream.getvalue()).decode()
