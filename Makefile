@@ -6,6 +6,9 @@ PARAMS = report/params/paper.yml
 OUT =
 VECTORS =
 DATA_DIR =
+DATA =
+LOCATION =
+PORT = 8000
 IMAGES =
 WEIGHTS =
 ORDER =
@@ -22,7 +25,7 @@ STUDY = $(BIN)/python -m neighborhood_drift
 INSTALL = PIP_USE_PEP517=1 PIP_CONSTRAINT=requirements.lock PIP_BUILD_CONSTRAINT=requirements.lock \
 	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install
 
-.PHONY: help env report run render quick tune lab notebooks embed test check bench bench-serve lock clean
+.PHONY: help env report run render quick tune lab notebooks embed serve test check bench bench-serve lock clean
 
 help: ## list the targets and the variables
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +34,9 @@ help: ## list the targets and the variables
 	'  VECTORS  your own vectors, which get a paper of their own: .npy, .npz, or a folder that `make embed` made' \
 	'  DATA_DIR folder with further data sets, such as fashion-mnist/, on which measurements are repeated' \
 	'  OUT      folder that gets the result (empty: report; other vectors or metric: a folder of their name in runs)' \
+	'  DATA     vectors that `make serve` searches: a name or a path (empty: the bundled sample)' \
+	'  LOCATION collection that `make serve` serves, where it keeps what is changed' \
+	'  PORT     port of `make serve` (now $(PORT))' \
 	'  IMAGES   images to embed: a folder, a zip file, or the name of a data set' \
 	'  K        neighbors that `make tune` is asked for (now $(K))' \
 	'  TARGET   what it has to reach (now $(TARGET)); `.venv/bin/python -m neighborhood_drift tune --help` lists others' \
@@ -65,6 +71,9 @@ notebooks: .venv/engines.stamp ## execute the committed notebooks anew from thei
 	$(BIN)/jupyter nbconvert --log-level=WARN --to notebook --inplace --execute \
 	--ExecutePreprocessor.record_timing=False notebooks/*.ipynb
 	$(BIN)/jupytext --quiet --sync notebooks/*.ipynb
+
+serve: .venv/serve.stamp ## the search service and its page, on the bundled sample, DATA, or a collection at LOCATION
+	$(STUDY) serve $(LOCATION) $(DATA:%=--data %) $(DATA_DIR:%=--data-dir %) $(WEIGHTS:%=--weights %) --port $(PORT)
 
 test: .venv/engines.stamp .venv/test.stamp .venv/encode.stamp .venv/serve.stamp ## all tests: package, doctests, then the committed notebooks with their outputs
 	$(BIN)/python -m pytest -n 2

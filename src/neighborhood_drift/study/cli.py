@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from ..checks import InputError
 from ..files import DISK
+from ..retrieval.serve import serve
 from . import compare as comparing
 from . import render as rendering
 from . import run as running
@@ -211,4 +212,5 @@ def _render(project: Project, route: str) -> None:
 
 app.command()(embed)
 app.command()(neighbors)
+app.command()(serve)
 app.command()(tune)

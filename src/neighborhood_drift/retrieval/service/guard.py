@@ -1,0 +1,168 @@
+"""What stands before the service: which sites may ask, how long a body may be, headers and log line of an answer."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import logging
+import re
+import time
+import uuid
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+
+from .limits import Limits
+from .metrics import Metrics
+
+log = logging.getLogger("neighborhood_drift.service")
+FORM = 64 * 1024  # bytes that the other fields of an upload, and what separates them, may take
+SAFE = ("GET", "HEAD", "OPTIONS")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+
+
+def host_of(authority: str) -> str:
+    """The host in ``host:port``, small letters, without the brackets of IPv6.
+
+    >>> host_of("Localhost:8000"), host_of("[::1]:8000"), host_of("[")
+    ('localhost', '::1', '')
+    """
+    try:
+        return urlsplit(f"//{authority}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine alone.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0"), is_loopback("example.org")
+    (True, True, False, False)
+    """
+    try:
+        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Guard:
+    """ASGI middleware around the whole service.
+
+    A browser lets any page send requests to a service on the same machine. Three checks keep such a page out: the
+    request must name a host that is served (else a name that was made to point here would be one), what changes data
+    must not come from another site, and no answer carries a permission to be read elsewhere.
+
+    Parameters
+    ----------
+    app : ASGI application
+    limits : Limits
+    metrics : Metrics
+    paths : frozenset of str
+        Paths of the service; others are counted together.
+    uploads : frozenset of str
+        Of these, those that take an image.
+    hosts : tuple of str or None
+        Host names that are served; None: all.
+    """
+
+    def __init__(self, app, *, limits: Limits, metrics: Metrics, paths, uploads, hosts=None):
+        self.app, self.limits, self.metrics = app, limits, metrics
+        self.paths, self.uploads, self.hosts = paths, uploads, hosts
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        path = scope["path"] if scope["path"] in self.paths else "other"
+        ident, began, status = _ident(headers.get("x-request-id", "")), time.perf_counter(), 500
+
+        async def answer(message):
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                out = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    out.setdefault(name, value)
+                out["X-Request-ID"] = ident
+                if status == 413:
+                    out["Connection"] = "close"  # what the client still sends is not read
+            await send(message)
+
+        try:
+            refusal = self._refusal(scope, headers)
+            if refusal:
+                await _refuse(answer, *refusal)
+            else:
+                await self.app(scope, self._bounded(scope, receive), answer)
+        finally:
+            milliseconds = 1000 * (time.perf_counter() - began)
+            self.metrics.request(path, status)
+            log.info("%s %s %d %.1f ms %s", scope["method"], path, status, milliseconds, ident)
+
+    def _most(self, scope) -> int:
+        return self.limits.upload_bytes + FORM if scope["path"] in self.uploads else self.limits.body_bytes
+
+    def _refusal(self, scope, headers) -> tuple[int, str] | None:
+        host = headers.get("host", "")
+        if self.hosts is not None and host_of(host) not in self.hosts:
+            return 400, "The request names a host that is not served here; --allow-host adds one."
+        if scope["method"] not in SAFE:
+            origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
+            if site not in ("same-origin", "none") or (origin is not None and urlsplit_netloc(origin) != host.lower()):
+                return 403, "The request comes from a page of another site; only pages of this service may send it."
+        length = headers.get("content-length", "0")
+        if not length.isdecimal():
+            return 400, "Content-Length is not a whole number."
+        return (413, self._too_long(scope)) if int(length) > self._most(scope) else None
+
+    def _too_long(self, scope) -> str:
+        return f"The body is too long; at most {self._most(scope)} bytes are taken here."
+
+    def _bounded(self, scope, receive):
+        """Receive that counts: a body sent in chunks has no length that could be checked before."""
+        came = 0
+
+        async def bounded():
+            nonlocal came
+            message = await receive()
+            came += len(message.get("body", b""))
+            if came > self._most(scope):
+                raise HTTPException(413, self._too_long(scope))
+            return message
+
+        return bounded
+
+
+def urlsplit_netloc(origin: str) -> str:
+    """Host and port of an origin, small letters; empty for one that is none, as of a sandboxed page.
+
+    >>> urlsplit_netloc("http://Localhost:8000"), urlsplit_netloc("null")
+    ('localhost:8000', '')
+    """
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
+
+
+def _ident(given: str) -> str:
+    return given if re.fullmatch(r"[\w-]{1,64}", given, re.ASCII) else uuid.uuid4().hex
+
+
+async def _refuse(send, status: int, sentence: str) -> None:
+    body = json.dumps({"detail": sentence}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,46 @@
+"""What one request may ask of the service, so that none takes its memory or its processors for long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...checks import InputError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of a request; the service tells them under ``/info``.
+
+    Parameters
+    ----------
+    k, ef : int
+        The most neighbors and the highest effort of a search.
+    upload_bytes, upload_pixels : int
+        The largest image: its file, and width times height.
+    body_bytes : int
+        The largest body of any other request.
+    points : int
+        The most points that one request adds, deletes or lists.
+    engine_bytes : int
+        The most bytes of vectors that get FAISS's graphs beside the store's own.
+    """
+
+    k: int = 200
+    ef: int = 2_000
+    upload_bytes: int = 10 * 2**20
+    upload_pixels: int = 40_000_000
+    body_bytes: int = 64 * 2**20
+    points: int = 10_000
+    engine_bytes: int = 2 * 2**30
+
+
+class Refused(InputError):
+    """A request that is refused with a status of its own.
+
+    >>> Refused(404, "There is no point 5.").status
+    404
+    """
+
+    def __init__(self, status: int, sentence: str):
+        super().__init__(sentence)
+        self.status = status
