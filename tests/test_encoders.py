@@ -2,6 +2,7 @@
 
 import errno
 import json
+import lzma
 import subprocess
 import sys
 import textwrap
@@ -254,6 +255,18 @@ def test_a_damaged_weights_file_is_refused(options, tmp_path):
         embed(**{**options, "weights": str(tmp_path / "cut.pth")})
 
 
+def test_compressed_weights_are_the_same_weights(tmp_path, pictures, weights):
+    packed = tmp_path / f"{weights.name}.xz"
+    packed.write_bytes(lzma.compress(weights.read_bytes(), preset=0))
+    plain, read = (encoders.load_encoder(TINY, file, device="cpu") for file in (weights, packed))
+    assert (plain.weights, plain.weights_sha256) == (read.weights, read.weights_sha256)
+    picture = open_images(pictures).read(0)
+    assert np.array_equal(plain([picture]), read([picture]))
+    packed.write_bytes(packed.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"pth.xz is not a whole xz file"):
+        encoders.load_encoder(TINY, packed, device="cpu")
+
+
 def test_without_torch_the_extra_is_named(options, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(InputError, match=r"pip install 'neighborhood-drift\[encode\]'"):
@@ -339,10 +352,14 @@ def test_killed_at_twenty_random_moments_it_ends_with_the_same_result(options, t
 @pytest.mark.parametrize("encoder", ["resnet50", "resnet18"])
 def test_bundled_vectors_are_made_again(tmp_path, encoder):
     """The first images of a bundled sample, embedded anew, give the bundled vectors."""
-    file = at_hand.shared() / "data" / "weights" / f"{encoder}-pqf.pth"
+    file = bundled_folder() / f"cifar10-{encoder}" / f"{encoder}-pqf.pth.xz"
+    if not file.exists():
+        file = at_hand.shared() / "data" / "weights" / f"{encoder}-pqf.pth"
     data = load_dataset(f"cifar10-{encoder}")
     loaded = encoders.load_encoder(encoder, file, device="cpu")
-    assert loaded.weights_sha256 == data.provenance["encoder"]["weights_sha256"]
+    assert {"name": encoder, "weights": loaded.weights, "weights_sha256": loaded.weights_sha256} == (
+        data.provenance["encoder"]
+    )
     listed = open_images(bundled_folder() / "cifar10-resnet50" / "originals.zip")
     seen = survey(listed, progress=False)
     assert len(listed) == ORIGINALS == 32

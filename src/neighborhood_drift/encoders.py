@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import logging
+import lzma
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from .checks import InputError, one_of
-from .files import sha256
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 TRANSFORM = "RGB, shorter side to 256 (bilinear, antialias), center crop 224, ImageNet mean and standard deviation"
@@ -82,7 +84,8 @@ def load_encoder(name: str, weights="DEFAULT", *, device: str = "auto", bfloat16
         A name of `ENCODERS`. ``clip`` is the image encoder of CLIP and needs ``open_clip``.
     weights : str or path, default "DEFAULT"
         The library's own default weights (downloaded), or the path of a state dict of the whole model, which must
-        fit strictly; any floating type, run in float32.
+        fit strictly; any floating type, run in float32. One that is compressed, ``<name>.xz``, counts as the file
+        ``<name>``, by its name and its checksum.
     device : str, default "auto"
         ``cpu``, ``cuda``, ``mps``; ``auto`` takes CUDA, else MPS, else the CPU.
     bfloat16 : bool, default False
@@ -109,7 +112,9 @@ def load_encoder(name: str, weights="DEFAULT", *, device: str = "auto", bfloat16
     model, transform, text, title, file = load(torch, name, weights)
     kind = torch.bfloat16 if bfloat16 else torch.float32
     model = model.eval().to(device, kind, memory_format=torch.channels_last)
-    return Loaded(name, model, transform, text, title, sha256(file), device, bfloat16)
+    with _opened(file) as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return Loaded(name, model, transform, text, title, digest, device, bfloat16)
 
 
 def random_encoder(name: str, *, seed: int = 0) -> Loaded:
@@ -166,9 +171,23 @@ def _device(torch, device: str) -> str:
     return device
 
 
+def _opened(file):
+    """A binary stream of a file of weights; a compressed one is held in memory, since it is read back and forth."""
+    if Path(file).suffix != ".xz":
+        return Path(file).open("rb")
+    try:
+        with lzma.open(file) as stream:
+            return io.BytesIO(stream.read())
+    except (lzma.LZMAError, EOFError) as error:
+        raise InputError(f"weights file {Path(file).name} is not a whole xz file ({error}).") from error
+
+
 def _state_dict(torch, file):
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
+        with _opened(file) as stream:
+            return torch.load(stream, map_location="cpu", weights_only=True)
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(f"weights file {Path(file).name} cannot be read as a state dict: {error}") from error
 
@@ -176,7 +195,7 @@ def _state_dict(torch, file):
 def _load_torchvision(torch, name: str, weights):
     from torchvision import models
 
-    title, file = Path(weights).name, Path(weights)
+    title, file = Path(weights).name.removesuffix(".xz"), Path(weights)
     if weights == "DEFAULT":
         default = models.get_model_weights(name).DEFAULT
         title, file = str(default), Path(torch.hub.get_dir()) / "checkpoints" / Path(default.url).name
@@ -226,6 +245,8 @@ def _load_clip(torch, name: str, weights):
     open_clip = _open_clip()
     architecture, tag = ENCODERS[name].clip
     title, file = f"{architecture} {Path(weights).name}", Path(weights)
+    if file.suffix == ".xz":
+        raise InputError(f"weights file {file.name} is compressed; encoder clip reads a file that is not.")
     if weights == "DEFAULT":
         title = f"{architecture} {tag}"
         file = Path(open_clip.download_pretrained(open_clip.get_pretrained_cfg(architecture, tag)))
