@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ..calibration import parse_target
 from ..checks import InputError, numbers, whole_number
 from ..consequences.voting import vote
 from ..intervals import bootstrap_means, limits
@@ -129,7 +130,7 @@ def life(
     ef_construction: int = 200,
     seed: int = 0,
     repeats: int = 3,
-) -> tuple[Store, Life]:
+) -> Life:
     """Build a collection, search it, delete a share of its points at random, search, compact, and search again.
 
     Parameters
@@ -149,17 +150,16 @@ def life(
 
     Returns
     -------
-    Store, Life
-        The collection, compacted, with row numbers as ids, and what was measured on it.
+    Life
 
     Raises
     ------
     InputError
-        If the share is out of its range, or fewer than k points would be left.
+        If the share is out of its range, fewer than k points would be left, or the target is no such thing.
     """
     from .collection import Collection
 
-    n = len(searched.base)
+    n, _ = len(searched.base), parse_target(target)
     share = float(numbers(share, "share"))
     if not 0 <= share < 1:
         raise InputError(f"share is {share:g}; it must be from 0 to below 1.")
@@ -178,7 +178,7 @@ def life(
     seconds["compact"] = _seconds(collection.compact)
     states.append(answers(collection, searched, k, efs, COMPACTED, repeats=repeats))
     chosen[COMPACTED] = _chosen(collection, searched, k, target, states[-1].exact)
-    return collection, Life(searched, tuple(states), deleted, seconds, chosen)
+    return Life(searched, tuple(states), deleted, seconds, chosen)
 
 
 def losses(one: Life, *, seed: int = 0) -> pd.DataFrame:

@@ -47,11 +47,6 @@ class Searched:
     held_out: bool = False
 
     @property
-    def word(self) -> str:
-        """The name as facts have it."""
-        return self.name.replace("-", "_")
-
-    @property
     def told(self) -> str:
         """One line for readers."""
         kept = "held out of the data" if self.held_out else "from outside"
@@ -156,6 +151,20 @@ def to_show(found: list[Searched], name_or_path) -> Searched:
     A user's own vectors are never set aside for other data.
     """
     return found[-1] if str(name_or_path) in bundled_names() else found[0]
+
+
+def some(one: Searched, count: int, *, seed: int = 0) -> np.ndarray:
+    """Rows of ``count`` queries drawn at random; where labels are known, classes take turns.
+
+    >>> 3 in some(Searched("a", "", np.zeros((9, 1)), np.zeros((4, 1)), query_labels=np.array([5, 5, 5, 7])), 2)
+    True
+    """
+    order = np.random.default_rng([seed, 3]).permutation(len(one.queries))
+    if one.query_labels is not None:
+        labels = one.query_labels[order]
+        turn = [int((labels[:place] == label).sum()) for place, label in enumerate(labels)]
+        order = order[np.argsort(turn, kind="stable")]
+    return order[:count]
 
 
 def _vectors(values, name, metric, scale):

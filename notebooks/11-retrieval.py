@@ -1,0 +1,200 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags
+#     notebook_metadata_filter: kernelspec,jupytext
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+# ---
+
+# %%
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: kernelspec,jupytext
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+
+# %% [markdown]
+# # Retrieval: what does drift look like to someone who searches images, and what is left of it after deletions?
+#
+# So far the neighbors were numbers. Someone who searches a collection of images sees pictures, adds some, deletes others, and asks again. This notebook keeps vectors in a *collection*: an hnswlib graph with ids of the user's own, which is searched while it changes, and can be saved at any moment. It asks four questions.
+#
+# 1. What does a search of the collection find of the exact neighbors, and what does it cost?
+# 2. If the neighbors vote on a label, does the vote notice what was lost?
+# 3. Which queries differ most from the exact search, and what came in place of what was missed?
+# 4. Deleted points stay in the graph as tombstones until the collection is compacted. What do they do to the answers, and what does compacting change?
+
+# %% tags=["parameters"]
+vectors = "cifar10-resnet50"  # a bundled name, or the path of an .npy / .npz file
+metric = "l2"
+points = 2000  # points of the base used; 0 for all
+queries = 500  # queries from outside the base; 0 for all
+seed = 0
+threads = 2  # search threads; graphs are built with one
+out = ""  # folder of the run: facts, tables, cached indexes; empty to keep nothing
+k = 10
+efs = [10, 20, 50, 100, 200]  # efforts of the collection's searches
+ef = 50  # the effort that is cited
+target = "overlap=0.95"  # what an effort is chosen for
+deleted = 0.3  # share of the points that are deleted
+M = 32
+ef_construction = 200
+repeats = 3  # timed passes
+shown = 6  # queries shown
+also = ["fashion-mnist-train"]  # further data, those that are at hand
+data_dir = ""  # folder of data that are not bundled, such as fashion-mnist/
+
+# %% [markdown]
+# ## The setting
+#
+# The data meant here are those of a shop that looks for similar clothes: the 60,000 training images of Fashion-MNIST [@xiao2017] as the collection, its test images as queries, and as a vector the image's own pixels, scaled to [0, 1]. They are not bundled. Where `data_dir` has no folder `fashion-mnist`, the vectors of this run stand in for them, with their own queries from
+# outside; and where these have none, some of their points are kept out of the collection and asked. The lines below say which data this copy shows.
+#
+# No query is in the collection, so nothing has to be left out of an answer. The effort of hnswlib follows $k$: a search asked for $k$ neighbors at ef keeps $\max(\text{ef}, k)$ candidates.
+
+# %%
+import pandas as pd
+
+from neighborhood_drift import Collection, facts, separate
+from neighborhood_drift.figures import retrieval as draw
+from neighborhood_drift.figures.style import use_style
+from neighborhood_drift.retrieval import measure, searched, told
+from neighborhood_drift.tables import Table
+
+use_style()
+how = {"points": points, "queries": queries, "seed": seed, "metric": metric}
+found = searched.load_all(vectors, also, data_dir=data_dir, **how)
+seen = searched.to_show(found, vectors)
+k = min([k, *(round((1 - deleted) * len(one.base)) for one in found)])
+efs = sorted({*efs, ef})
+for one in found:
+    print(one.told)
+print(f"shown: {seen.name}; k = {k}")
+
+# %%
+build = {"metric": metric, "M": M, "ef_construction": ef_construction, "seed": seed}
+asked = {"target": target, "share": deleted, "repeats": repeats}
+lives = [measure.life(one, k, efs, **asked, **build) for one in found]
+life = lives[found.index(seen)]
+before = life.of(measure.BEFORE)
+own = pd.concat([measure.losses(one, seed=seed) for one in lives], ignore_index=True)
+separate.leave(own, "retrieval", out, setting=told.setting(life, metric))
+table = told.together(own, separate.published("retrieval", besides=[one.name for one in found]))
+
+# %% [markdown]
+# ## What a search finds
+#
+# Look first at the left panel: the share of the $k$ true neighbors that the collection returns at each ef. At the left end drift is plain, and further right it is gone. Then look right, at what a user would notice if the neighbors voted on a label: accuracy at each ef minus accuracy with the exact neighbors. It is a paired difference, over the same queries, so its interval can exclude 0 where the two accuracies by themselves would not. A vote is lost only if the points that came instead are of other classes than the ones they replace.
+
+# %%
+#| label: fig-retrieval-effort
+#| fig-cap: "Against ef, while the collection holds all points: overlap of its answers with the exact neighbors (left), and accuracy of the neighbors' vote minus that of the exact neighbors' (right). Bands: 95 % intervals over queries."
+#| fig-alt: "Left, curves that rise to one. Right, curves near zero, which they reach as ef grows."
+draw.effort(table)
+
+# %%
+#| label: tbl-retrieval-effort
+#| tbl-cap: "The same in numbers, with 95 % intervals over queries: overlap, accuracy of the vote, and what it lacks of the exact neighbors' vote on the same queries."
+Table(told.efforts(table))
+
+# %% [markdown]
+# A number for ef is a guess about data that nobody has searched yet. The collection also takes a target in place of it, and chooses the least ef of a fixed list that is certified on a sample of its own points. Two things are to be seen in the table: whether queries from outside, for which nothing is promised, get what was asked for; and whether the choice is another one once the
+# collection has shrunk.
+
+# %%
+#| label: tbl-retrieval-target
+#| tbl-cap: "The ef chosen for the target while all points are there and after compacting, and the overlap of the queries from outside at it, with 95 % interval over queries."
+Table(told.promised(life, target, seed=seed))
+
+# %% [markdown]
+# ## Neighbors to look at
+#
+# Each row is a query and its exact neighbors, nearest first; the queries are drawn at random. This is what there is to lose. If a row looks mixed, the vectors themselves put unlike images close together, and no index can mend that: it is the limit of the exact search, not drift.
+
+# %%
+#| label: fig-retrieval-nearest
+#| fig-cap: "Queries drawn at random (framed, with their class), and their exact nearest neighbors from left to right."
+#| fig-alt: "Rows of small pictures; the first of each row is framed."
+draw.nearest(seen, before.exact, searched.some(seen, shown, seed=seed))
+
+# %% [markdown]
+# Now the queries for which the approximate list at the least ef differs most from the exact one; they are chosen for that, and are no fair sample. The upper row of each pair is the exact list, the lower one what was found. In the upper row a cross marks what was missed, in the lower row a plus marks what came instead. Ask of each pair whether you would have noticed.
+
+# %%
+#| label: fig-retrieval-drift
+#| fig-cap: "What drift looks like: the queries that lost most at the least ef. Upper rows: exact neighbors, those that the search missed marked by a cross. Lower rows: what it found, those that came instead marked by a plus."
+#| fig-alt: "Pairs of rows of small pictures; marks tell which pictures are in one row of a pair alone."
+worst = measure.exchanged(before, efs[0], seen)["query"]
+draw.differences(seen, before.exact, before.by_ef[efs[0]], worst[:shown])
+
+# %% [markdown]
+# The table says the same of all queries whose lists differ. Look at the ratio: what came instead cannot be nearer than the farthest true neighbor, so it is above 1, and the distance by which it is above is what drift adds. Then compare the last two columns. If the points that came instead are of the query's class as often as the ones they replaced, the vote has no reason to change.
+
+# %%
+#| label: tbl-retrieval-exchange
+#| tbl-cap: "Queries whose lists differ from the exact ones: their share, true neighbors lost by them (mean and most), mean distance of those that came instead over that of the missed ones, and the share of the missed and of those that came instead that have the query's class. Intervals: 95 % over these queries."
+Table(told.exchange_table(told.exchange(life, efs, seed=seed)))
+
+# %% [markdown]
+# ## After deletions
+#
+# Deleting a point marks it. It is never returned again, but its links stay, and a search goes through it as before: hnswlib lets tombstones be expanded and leaves them out of the result. Compacting builds the graph anew from the points that are left. Both have the same exact neighbors, so their difference is paired.
+#
+# One might expect that tombstones spoil the answers. Look at the difference, and at its sign, before the right panel says what it costs: the list of ef candidates has to be filled with points that are still there, so a search among tombstones goes on for longer.
+
+# %%
+#| label: fig-retrieval-deletions
+#| fig-cap: "Overlap with the exact neighbors among the points that are there, against ef (left) and against the processor time of a query (right): before deletions, with deleted points as tombstones, and after compacting. Bands: 95 % intervals over queries."
+#| fig-alt: "Two panels with three rising curves each."
+draw.deletions(own[own["data"] == seen.name])
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl-retrieval-deletions
+#| tbl-cap: "Overlap before deletions, with tombstones and compacted, the paired difference of the last two, all with 95 % intervals over queries, and how many times as long a query takes among tombstones as after compacting (processor time)."
+Table(told.deletions(table))
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl-retrieval-times
+#| tbl-cap: "Milliseconds of processor time a query (median of several passes over the same queries, asked in one call), at each ef and by the collection's exact search, in each state."
+Table(told.times(table))
+
+# %% [markdown]
+# Where fewer than $k$ points are left, fewer come, and the answer says so. It is never filled with tombstones or with padding that would enter a mean.
+
+# %%
+few = Collection(seen.base.shape[1], metric=metric, seed=seed)
+few.add(seen.base[:k])
+few.delete(range(k // 2))
+print(few.search(seen.queries[:3], k).note or "as many as were asked for")
+
+# %% [markdown]
+# ## An explorer
+
+# %% [markdown]
+# ## Facts for the paper
+
+# %% tags=["nbval-ignore-output"]
+facts.record(
+    "retrieval", out=out, target=target, shown=seen.name, share=facts.percent(deleted, 0),
+    **told.all_facts(lives, ef, seed=seed),
+)  # fmt: skip
+
+# %% [markdown]
+# ## Answer
+#
+# Drift, to someone who looks at pictures, is a list in which some pictures are others. They are nearly as near as the ones they replaced, and the table of exchanges says how often they are of the same class; the vote of the neighbors feels less of the loss than the overlap does. Where every true neighbor counts, and not only its like, the overlap is the measure, and a target the way to set the effort.
+#
+# Deletions leave no drift behind that compacting would have to mend: among tombstones a search finds as many true neighbors as in a graph built anew, or a few more. What they leave is the time that it takes to go through them, which compacting gives back.
