@@ -19,15 +19,15 @@ LOCAL = "redis://127.0.0.1:6379"
 FORMAT = {0: "NOQUANT", 8: "Q8", 1: "BIN"}
 
 
-def redis_server():
-    """A connection to the server that the environment variable REDIS_URL names; raises where none answers.
+def redis_server(address: str | None = None):
+    """A connection to the server at ``address``, or that the environment variable REDIS_URL names.
 
     Raises
     ------
     InputError
         If no server answers, or one without vector sets. ImportError, if redis-py is not installed.
     """
-    redis, address = library("redis", "run pip install redis"), os.environ.get("REDIS_URL", LOCAL)
+    redis, address = library("redis", "run pip install redis"), address or os.environ.get("REDIS_URL", LOCAL)
     try:
         server = redis.Redis.from_url(address, protocol=2)  # in which an answer is a flat list
         server.execute_command("VCARD", "neighborhood-drift")
@@ -35,14 +35,19 @@ def redis_server():
         # of an address that cannot be read the message quotes parts, which may be the password's
         reason = type(error).__name__ if isinstance(error, ValueError) and "@" in address else error
         raise InputError(
-            f"No Redis server with vector sets answers at {_without_password(address)} "
+            f"No Redis server with vector sets answers at {without_password(address)} "
             f"({reason}); start Redis 8 or newer (docker run "
             "-p 6379:6379 redis:8) or name one in the environment variable REDIS_URL."
         ) from None  # the cause may hold the address with its password
     return server
 
 
-def _without_password(address):
+def without_password(address: str) -> str:
+    """An address without the user and password in it.
+
+    >>> without_password("redis://me:secret@host:6379?password=secret")
+    'redis://host:6379?password=...'
+    """
     return re.sub(r"(?<=password=)[^&]*", "...", re.sub(r"(?<=://).*@", "", address))
 
 

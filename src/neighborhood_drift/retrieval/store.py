@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -256,3 +257,30 @@ def _checked_id(one) -> Id:
     if not LOWEST_ID <= one <= HIGHEST_ID:
         raise InputError(f"id {one} does not fit 64 bits; whole numbers go from {LOWEST_ID} to {HIGHEST_ID}.")
     return int(one)
+
+
+def checked_metadata(metadata: Sequence[dict | None] | None, count: int) -> list[dict]:
+    """Metadata of ``count`` points as JSON holds it, an empty dict where there is none.
+
+    Raises an `InputError` where there are not ``count``, or one is no dict or holds what JSON cannot.
+
+    >>> checked_metadata([None, {"label": np.int64(3)}], 2)
+    [{}, {'label': 3}]
+    """
+    if metadata is None:
+        return [{} for _ in range(count)]
+    metadata = list(metadata)
+    if len(metadata) != count:
+        raise InputError(f"{len(metadata)} metadata are given for {count} vectors; there must be one a vector.")
+    return [{} if one is None else _as_json(one) for one in metadata]
+
+
+def _as_json(one: dict) -> dict:
+    if not isinstance(one, dict):
+        raise InputError(f"metadata {one!r} is no dict; each is a dict or None.")
+    try:
+        return json.loads(json.dumps(one, allow_nan=False, default=lambda value: value.item()))
+    except (TypeError, ValueError, AttributeError):
+        raise InputError(
+            f"metadata {one!r} cannot be written as JSON; values are text, finite numbers, lists and dicts."
+        ) from None
