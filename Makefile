@@ -99,7 +99,7 @@ lock: ## write requirements.lock anew (maintainers; needs uv); UPGRADE=--upgrade
 	--no-header --no-annotate --no-emit-index-url $(UPGRADE) pyproject.toml - -o requirements.lock
 
 clean: ## remove what runs and tests made; the environment stays
-	rm -rf runs build .pytest_cache .ruff_cache .hypothesis report/notebooks report/tables report/cache \
+	rm -rf runs build .pytest_cache .ruff_cache .hypothesis report/notebooks report/tables report/explorer report/cache \
 	report/facts report/logs report/_variables.yml report/_output report/_freeze report/.quarto
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 

@@ -19,6 +19,7 @@ SEARCHES = {
     "hnswlib": "effort follows k",
 }
 KS, EFS = (10, 20, 30, 50, 75, 100), (10, 25, 50, 100)
+FIRST = next(iter(SEARCHES))
 START = (50, 25)  # k and ef that are shown at first, or the nearest there are; "differ most" is meant at these
 EXAMINED = 2000  # queries among which those whose lists differ most are sought
 HARDEST_SHARE = 0.25
@@ -28,13 +29,13 @@ HIGHEST_K = 250
 
 @dataclass(frozen=True, eq=False)
 class Explored:
-    """Lists of q queries; made by `explore`.
+    """Lists of m queries; made by `explore`.
 
-    Parameters
+    Attributes
     ----------
-    rows : (q,) int64
-        Points of the base that were asked, each left out of its own lists: first those drawn at random, ascending,
-        then those whose lists differ most, the most different first.
+    rows : (m,) int64
+        Which queries these are: first those drawn at random, ascending, then those whose lists differ most, the most
+        different first.
     random : int
         How many of them were drawn at random.
     examined : int
@@ -44,9 +45,9 @@ class Explored:
     start : tuple of int
         k and ef that are shown at first.
     exact : Neighbors
-        (q, depth) true neighbors, depth at least the largest k.
+        (m, depth) true neighbors, depth at least the largest k.
     found : dict
-        (engine, ef, k) -> (q, k) int64 ids as they were found, -1 where none was.
+        (engine, ef, k) -> (m, k) int64 ids as they were found, -1 where none was.
     """
 
     rows: np.ndarray
@@ -59,16 +60,16 @@ class Explored:
     found: dict[tuple[str, int, int], np.ndarray]
 
     def overlaps(self, engine: str, ef: int, k: int) -> np.ndarray:
-        """(q,) share of the k true ids that a search returned."""
+        """(m,) share of the k true ids that a search returned."""
         ids = self.found[engine, ef, k]
         return overlap(self.exact.first(k), Neighbors(ids, np.where(ids == MISSING, np.inf, 0.0)))
 
 
 def explore(
-    base, rows=None, *, ks=KS, efs=EFS, queries: int = 200, examined: int = EXAMINED, metric: str = "l2",
-    seed: int = 0, threads: int = 1, cache=None, M: int = 32, ef_construction: int = 200,
+    base, queries, *, ks=KS, efs=EFS, shown: int = 200, examined: int = EXAMINED, metric: str = "l2", seed: int = 0,
+    threads: int = 1, cache=None, M: int = 32, ef_construction: int = 200,
 ) -> Explored:  # fmt: skip
-    """Ask some points of the base, leave-one-out, by each of `SEARCHES` at each effort and k.
+    """Ask queries that are not points of the base, by each of `SEARCHES` at each effort and k.
 
     Three quarters of the queries are drawn at random; the others are those of ``examined`` whose lists differ most
     from the exact ones, by the overlap of the first search at `START`. k is searched for anew each time: where effort
@@ -77,16 +78,14 @@ def explore(
     Parameters
     ----------
     base : (n, d) array
-        At least three points.
-    rows : (m,) integers, optional
-        Points that may be asked; all if not given.
+    queries : (q, d) array
     ks, efs : iterable of int
-        What can be chosen; a k above n - 2 is left out.
-    queries, examined : int
-        As many points are shown, and looked at in search of the hardest; fewer where ``rows`` has fewer.
+        What can be chosen; a k above n is left out.
+    shown, examined : int
+        As many queries are shown, and looked at in search of the hardest; fewer where there are fewer.
     metric : {"l2", "cosine"}
     seed : int
-        Seed of the draws and of the graphs.
+        Seed of the draw and of the graphs.
     threads : int
         Search threads; graphs are built with one.
     cache : path, optional
@@ -101,23 +100,22 @@ def explore(
     Raises
     ------
     InputError
-        If a value is out of its range.
+        If an array cannot be used, or a value is out of its range.
 
     Examples
     --------
-    >>> base = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
-    >>> lists = explore(base, ks=(5, 10, 90), efs=(10,), queries=8)
+    >>> points = np.random.default_rng(0).normal(size=(80, 8)).astype(np.float32)
+    >>> lists = explore(points[:60], points[60:], ks=(5, 10, 90), efs=(10,), shown=8)
     >>> lists.ks, lists.rows.shape, lists.random, lists.start
     ((5, 10), (8,), 6, (10, 10))
     """
     base = vectors(base, "base", metric=metric)
-    if len(base) < 3:
-        raise InputError(f"base holds {len(base)} points; an explorer needs at least three.")
-    ks = tuple(sorted({whole_number(k, "k", 1, HIGHEST_K) for k in ks if k < len(base) - 1})) or (len(base) - 2,)
+    queries = vectors(queries, "queries", metric=metric, dimension=base.shape[1])
+    ks = tuple(sorted({whole_number(k, "k", 1, HIGHEST_K) for k in ks if k <= len(base)})) or (1,)
     efs = tuple(sorted({whole_number(ef, "ef", 1) for ef in efs}))
     if not efs:
         raise InputError("efs is empty; at least one ef is needed.")
-    queries, examined = whole_number(queries, "queries", 1), whole_number(examined, "examined", 1)
+    shown, examined = whole_number(shown, "shown", 1), whole_number(examined, "examined", 1)
     start = _nearest(ks, START[0]), _nearest(efs, START[1])
     specs = [{"name": name, "M": M, "ef_construction": ef_construction} for name in ("faiss-hnsw", "hnswlib")]
     faiss, hnswlib = build_indexes(specs, base, metric=metric, seed=seed, cache=cache, workers=1)
@@ -125,22 +123,19 @@ def explore(
     for index in indexes.values():
         index.threads = threads
 
-    pool = np.random.default_rng([seed, 2]).permutation(np.arange(len(base)) if rows is None else np.asarray(rows))
-    pool = pool[: max(queries, examined)]
-    hardest = round(HARDEST_SHARE * min(queries, len(pool)))
-    random, rest = np.split(pool, [min(queries, len(pool)) - hardest])
+    pool = np.random.default_rng([seed, 2]).permutation(len(queries))[: max(shown, examined)]
+    shown = min(shown, len(pool))
+    hardest = round(HARDEST_SHARE * shown)
+    random, rest = np.split(pool, [shown - hardest])
     k, ef = start
-    near = exact_neighbors(base, base[rest], k=k, exclude=rest, metric=metric)
-    kept = overlap(near, indexes[next(iter(SEARCHES))].search(base[rest], k, ef=ef, exclude_self=rest))
+    kept = overlap(
+        exact_neighbors(base, queries[rest], k=k, metric=metric), indexes[FIRST].search(queries[rest], k, ef=ef)
+    )
     rows = np.concatenate([np.sort(random), rest[np.lexsort((rest, kept))[:hardest]]])
 
-    exact = exact_neighbors(base, base[rows], k=min(DEPTH * max(ks), len(base) - 1), exclude=rows, metric=metric)
-    found = {
-        (name, ef, k): indexes[name].search(base[rows], k, ef=ef, exclude_self=rows).ids
-        for name in SEARCHES
-        for ef in efs
-        for k in ks
-    }
+    asked = queries[rows]
+    exact = exact_neighbors(base, asked, k=min(DEPTH * max(ks), len(base)), metric=metric)
+    found = {(name, ef, k): indexes[name].search(asked, k, ef=ef).ids for name in SEARCHES for ef in efs for k in ks}
     return Explored(rows, len(random), len(pool), ks, efs, start, exact, found)
 
 

@@ -15,6 +15,7 @@ from ..files import write_text
 from ..names import label
 from ..neighbors import MISSING, Neighbors
 from .explored import SEARCHES, Explored
+from .searched import Searched
 
 TEMPLATE = Path(__file__).with_name("explorer.html")
 FRAGMENT = Path("explorer") / "fragment.qmd"  # in the folder of a run; the paper includes it
@@ -40,17 +41,14 @@ class Page:
     html: str
 
 
-def page(lists: Explored, images=None, labels=None, classes=(), *, most_bytes: int = MOST_BYTES) -> Page:
+def page(lists: Explored, searched: Searched, *, most_bytes: int = MOST_BYTES) -> Page:
     """Make the explorer of some lists.
 
     Parameters
     ----------
     lists : Explored
-    images : (n, h, w, 3) uint8, optional
-        Of the base; without them labels, or ids, stand in their places.
-    labels : (n,) integers, optional
-        Of the base, index into ``classes`` where these are given.
-    classes : sequence of str
+    searched : Searched
+        What was searched, with pictures and labels; without pictures labels, or ids, stand in their places.
     most_bytes : int
         Fewer queries are shown where all of them need more; at least 15 are.
 
@@ -61,16 +59,17 @@ def page(lists: Explored, images=None, labels=None, classes=(), *, most_bytes: i
     Examples
     --------
     >>> from neighborhood_drift.retrieval.explored import explore
-    >>> base = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
-    >>> page(explore(base, ks=(5,), efs=(10,), queries=8)).html.count("<script")
+    >>> points = np.random.default_rng(0).normal(size=(80, 8)).astype(np.float32)
+    >>> searched = Searched("mine", "", points[:60], points[60:])
+    >>> page(explore(searched.base, searched.queries, ks=(5,), efs=(10,), shown=8), searched).html.count("<script")
     2
     """
-    html = _html(lists, images, labels, classes)
+    html = _html(lists, searched)
     for queries in (count for count in FEWER if count < len(lists.rows)):
         if len(html) <= most_bytes:
             break
         lists = _fewer(lists, queries)
-        html = _html(lists, images, labels, classes)
+        html = _html(lists, searched)
     return Page(lists, html)
 
 
@@ -90,22 +89,24 @@ def _fewer(lists: Explored, queries: int) -> Explored:
     return replace(lists, rows=lists.rows[kept], random=random, exact=exact, found=found)
 
 
-def _html(lists: Explored, images, labels, classes) -> str:
+def _html(lists: Explored, searched: Searched) -> str:
     members, queries = zip(*(_query(lists, number) for number in range(len(lists.rows))), strict=True)
-    ids = np.unique(np.concatenate([lists.rows, *members]))
-    for row, own, query in zip(lists.rows, members, queries, strict=True):
-        query["q"], query["m"] = int(np.searchsorted(ids, row)), np.searchsorted(ids, own).tolist()
-    named = None if labels is None else np.unique(np.asarray(labels)[ids], return_inverse=True)
+    ids = np.unique(np.concatenate(members))
+    for own, query in zip(members, queries, strict=True):
+        query["m"] = np.searchsorted(ids, own).tolist()
     data = {
         "searches": [{"name": label(name), "effort": effort} for name, effort in SEARCHES.items()],
         "ks": lists.ks, "efs": lists.efs, "start": lists.start,
         "random": lists.random, "examined": lists.examined, "depth": lists.exact.k,
-        "ids": ids.tolist(),
-        "labels": None if named is None else named[1].tolist(),
-        "names": [] if named is None else [str(classes[one] if len(classes) else one) for one in named[0]],
-        "columns": COLUMNS, "sheet": "" if images is None else _sheet(images, ids),
+        "ids": ids.tolist(), "rows": lists.rows.tolist(), "columns": COLUMNS, "labels": None, "names": [], "sheet": "",
         "queries": queries,
     }  # fmt: skip
+    if searched.labels is not None:
+        kinds, codes = np.unique(np.r_[searched.labels[ids], searched.query_labels[lists.rows]], return_inverse=True)
+        named = [str(searched.classes[kind] if searched.classes else kind) for kind in kinds]
+        data |= {"labels": codes.tolist(), "names": named}
+    if searched.images is not None:
+        data["sheet"] = _sheet(np.concatenate([searched.images[ids], searched.query_images[lists.rows]]))
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     return TEMPLATE.read_text(encoding="utf-8").strip().replace("__DATA__", text)
 
@@ -140,15 +141,13 @@ def _query(lists: Explored, number: int) -> tuple[np.ndarray, dict]:
     return members, {"r": ranks, "l": base64.b64encode(code).decode()}
 
 
-def _sheet(images, ids: np.ndarray) -> str:
+def _sheet(pictures: np.ndarray) -> str:
     """Pictures side by side in one JPEG, base64."""
-    tiles = np.asarray(images)[ids]
-    _, height, width, _ = tiles.shape
-    rows = -(-len(ids) // COLUMNS)
+    count, height, width, _ = pictures.shape
+    rows = -(-count // COLUMNS)
     sheet = np.zeros((rows * COLUMNS, height, width, 3), dtype=np.uint8)
-    sheet[: len(ids)] = tiles
-    sheet = sheet.reshape(rows, COLUMNS, height, width, 3).swapaxes(1, 2)
+    sheet[:count] = pictures
+    sheet = sheet.reshape(rows, COLUMNS, height, width, 3).swapaxes(1, 2).reshape(rows * height, COLUMNS * width, 3)
     stream = io.BytesIO()
-    picture = Image.fromarray(sheet.reshape(rows * height, COLUMNS * width, 3))
-    picture.save(stream, "JPEG", quality=QUALITY, optimize=True)
+    Image.fromarray(sheet).save(stream, "JPEG", quality=QUALITY, optimize=True)
     return base64.b64encode(stream.getvalue()).decode()

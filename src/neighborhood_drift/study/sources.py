@@ -1,8 +1,9 @@
 """The paper's source made plain: Quarto's shortcodes expanded, everything that is missing named.
 
 Known shortcodes: ``var section.fact``, ``meta key.key``, ``embed notebooks/NN-name.ipynb#label`` and
-``include file.qmd``; ``{{{< var a.b >}}}`` shows a shortcode as text. The source is ``index.qmd``, the paper of the
-study, or ``own.qmd``, that of a run on other vectors (`Project.paper`). What stands in a division
+``include file.qmd``, which takes what stands in a folder, as ``explorer/fragment.qmd``, from the run that made it;
+``{{{< var a.b >}}}`` shows a shortcode as text. The source is ``index.qmd``, the paper of the study, or ``own.qmd``,
+that of a run on other vectors (`Project.paper`). What stands in a division
 ``::: {.content-visible when-meta="section.fact"}`` is kept where the run measured that fact, and left out where it
 reads "not available", "no" or 0; with ``unless-meta`` it is the other way round.
 """
@@ -84,7 +85,7 @@ class Paper:
             name, *words = shlex.split(match.group(1)) or [""]
             if name != "include" or len(words) != 1:
                 return match.group(0)
-            path = self.project.sources / words[0]
+            path = (self.project.out if "/" in words[0] else self.project.sources) / words[0]
             if not path.is_file():
                 return self._missing(f"Included file {words[0]} is not there.")
             return self._included(path.read_text(encoding="utf-8"))
