@@ -2,224 +2,325 @@
 
 from __future__ import annotations
 
-import json
+import copy
 import threading
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from tqdm import tqdm
 
+from ..calibration import parse_target
+from ..calibration.decide import Choice
+from ..calibration.targets import Target
 from ..checks import METRICS, InputError, one_of, vectors, whole_number
-from ..exact import exact_neighbors
-from ..indexes.base import DEFAULT_EF, HIGHEST_EF, HIGHEST_SEED, refuse_overflow, unit
-from ..indexes.lists import in_order
-from ..neighbors import MISSING
-from . import disk
+from ..indexes.base import DEFAULT_EF, HIGHEST_EF, HIGHEST_SEED, refuse_overflow
+from . import answering, disk
+from .chosen import Chosen, ChosenEfforts, tuned
+from .compacting import Compaction
 from .state import Settings, State
-from .store import HIGHEST_ID, Hits, Store, checked_ids
+from .store import HIGHEST_ID, Hits, Id, Store, checked_ids, checked_metadata
 
-# the kernels of the exact search use all cores, and may be entered by one thread at a time
-_EXACT = threading.Lock()
+HIGHEST_M = 10_000  # hnswlib takes no more
 
 
 class Collection(Store):
-    """Vectors in memory, in an hnswlib graph; kept as a folder of open files."""
+    """Vectors in memory under the user's ids, in an hnswlib graph; kept as a folder of open files.
+
+    Any thread may call anything at any time. Changes wait for each other and for `save` and `tune`; searches wait for
+    a change only while some points enter the graph, a few milliseconds at a time. A search sees every change that
+    returned before it began, and perhaps a part of one that is under way. Deleted points stay in the graph as
+    tombstones, through which searches walk but which they never return, until `compact`. A process that changes a
+    collection holds it alone: `save` refuses to replace what another process has saved since.
+
+    Parameters
+    ----------
+    dimension : int, optional
+        d; without it that of the first points added.
+    metric : {"l2", "cosine"}
+    M, ef_construction : int
+        Build parameters of HNSW: links a point, and effort of an insertion.
+    ef : int
+        Search effort of a search that names none. A search meets max(ef, k) points: effort follows k.
+    seed : int
+        Of the graph's levels. With one thread the same changes give the same graph.
+    threads : int
+        Threads that insert points and search batches of queries; one query is searched by one thread.
+    encoder : dict, optional
+        How an image becomes a vector, as in JSON; kept, not used here.
+    target : str, optional
+        What a search has to reach that names neither ``ef`` nor a target, such as "overlap=0.95".
+
+    Raises
+    ------
+    InputError
+        If a value is outside its range.
+
+    Examples
+    --------
+    >>> collection = Collection(metric="l2")
+    >>> collection.add(np.eye(3, dtype=np.float32), ids=["a", "b", 7], metadata=[{"label": "cat"}, None, None])
+    ['a', 'b', 7]
+    >>> hits = collection.search(np.array([[3, 1, 0]]), k=2)
+    >>> hits.ids, collection.metadata(hits.ids[0])
+    ((('a', 'b'),), [{'label': 'cat'}, {}])
+    >>> collection.delete(["a"]), collection.search([[1.0, 0.0, 0.0]], k=3).note
+    (1, '1 of 1 queries found fewer than k = 3 neighbors, the fewest 2.')
+    """
 
     kind: ClassVar[str] = "hnswlib in memory"
 
     def __init__(
         self, dimension: int | None = None, *, metric: str = "l2", M: int = 32, ef_construction: int = 200,
-        ef: int = DEFAULT_EF, seed: int = 0, threads: int = 1, encoder: dict | None = None, target=None,
+        ef: int = DEFAULT_EF, seed: int = 0, threads: int = 1, encoder: dict | None = None, target: str | None = None,
     ):  # fmt: skip
         self._settings = Settings(
             one_of(metric, METRICS, "metric"),
-            whole_number(M, "M", 2, 10_000),
-            whole_number(ef_construction, "ef_construction", 1),
+            whole_number(M, "M", 2, HIGHEST_M),
+            whole_number(ef_construction, "ef_construction", 1, HIGHEST_EF),
             whole_number(seed, "seed", 0, HIGHEST_SEED),
             whole_number(threads, "threads", 1),
         )
         self.metric = metric
         self.dimension = None if dimension is None else whole_number(dimension, "dimension", 1)
         self.ef = whole_number(ef, "ef", 1, HIGHEST_EF)
-        self.encoder, self.target = encoder, target
+        if target is not None:
+            parse_target(target)
+        self.encoder, self.target = checked_metadata([encoder], 1)[0] or None, target
         self._state: State | None = None
         self._changes = threading.RLock()
+        self._compaction = Compaction()
+        self._chosen = ChosenEfforts()
         self._path: Path | None = None
-        self._pointer: str | None = None
+        self._said: str | None = None
+        self._saved_version = 0
+        self._highest: int | None = None
 
     @classmethod
     def load(cls, path, *, rebuild: bool = False) -> Collection:
-        about, state, pointer = disk.read(path, rebuild)
-        settings = {
-            name: about[name] for name in ("metric", "M", "ef_construction", "ef", "seed", "threads", "encoder")
-        }
-        collection = cls(about["dimension"], **settings)
-        collection._state, collection._path, collection._pointer = state, Path(path), pointer
+        """Read what `save` wrote, every file against its checksum.
+
+        Parameters
+        ----------
+        path : path
+        rebuild : bool, default False
+            Whether the graph is made anew from the vectors, without deleted points: for one that is lost or damaged.
+
+        Raises
+        ------
+        InputError
+            If there is no collection, or a file of it is missing, damaged, or of a newer format.
+
+        Notes
+        -----
+        Checksums tell damage, not malice: load the graphs of people you trust, or rebuild them.
+        """
+        about, state, said = disk.read(path, rebuild)
+        names = ("dimension", "metric", "M", "ef_construction", "ef", "seed", "threads", "encoder", "target")
+        collection = cls(**{name: about[name] for name in names})
+        collection._state, collection._path, collection._said = state, Path(path).absolute(), said
+        if not rebuild:
+            collection._chosen = ChosenEfforts(Chosen(**one) for one in about["chosen"])
         return collection
 
-    def save(self, path=None) -> None:
+    def save(self, path=None, *, overwrite: bool = False) -> None:
+        """Keep all that was added and deleted so far; changes wait meanwhile, searches go on.
+
+        Parameters
+        ----------
+        path : path, optional
+            A folder; without it that where the collection was loaded from or saved last.
+        overwrite : bool, default False
+            Whether another collection, or what another process has saved since, may be replaced there.
+
+        Raises
+        ------
+        InputError
+            If there is no path, it holds something else, or another process saves there.
+        """
         with self._changes:
             if path is None and self._path is None:
-                raise InputError("the collection was never saved; name a folder.")
-            path = self._path if path is None else Path(path)
-            expected = self._pointer if self._path and path.resolve() == self._path.resolve() else None
+                raise InputError("the collection has no folder yet; name one to save it to.")
+            path = self._path if path is None else Path(path).absolute()
+            known = self._said if path == self._path else None
+            _, _, version = self._counts()
             about = {
                 "dimension": self.dimension, **vars(self._settings), "ef": self.ef, "encoder": self.encoder,
-                "points": self.count(), "rows": 0 if self._state is None else self._state.size,
+                "target": self.target, "points": self.count(), "chosen": self._chosen.as_json(version),
             }  # fmt: skip
-            self._pointer = disk.write(path, about, self._state, expected)
-            self._path = path
+            self._said = disk.write(path, about, self._state, known, overwrite)
+            self._path, self._saved_version = path, version
 
-    def add(self, vectors_, ids=None, metadata=None, *, replace=False, progress=False):
+    def add(
+        self, vectors_, ids: Iterable[Id] | None = None, metadata: Sequence[dict | None] | None = None, *,
+        replace: bool = False, progress: bool = False,
+    ) -> list[Id]:  # fmt: skip
         points = vectors(vectors_, "vectors", metric=self.metric, dimension=self.dimension)
         refuse_overflow(points, "vectors", self.metric)
         given = None if ids is None else checked_ids(ids, len(points))
-        metadata = _checked_metadata(metadata, len(points))
+        metadata = checked_metadata(metadata, len(points))
         with self._changes:
-            if self.dimension not in (None, points.shape[1]):
-                raise InputError(f"vectors has {points.shape[1]} dimensions; the collection has {self.dimension}.")
             if self._state is None:
                 self._state = State(self._settings, points.shape[1])
+                self.dimension = points.shape[1]
+            elif self.dimension != points.shape[1]:
+                raise InputError(f"vectors has {points.shape[1]} dimensions; the collection has {self.dimension}.")
             state = self._state
-            self.dimension = state.dimension
             if given is None:
                 given = self._next_ids(len(points))
-            elif not replace:
-                known = next((one for one in given if one in state.row_of), None)
-                if known is not None:
-                    raise InputError(f"id {known!r} is there already; replace=True gives it the new vector.")
+            elif not replace and any(one in state.row_of for one in given):
+                there = next(one for one in given if one in state.row_of)
+                raise InputError(f"id {there!r} is there already; replace=True gives it the new vector.")
             with tqdm(total=len(points), desc="points added", unit="point", disable=None if progress else True) as bar:
-                state.append(points, given, metadata, bar.update)
-            return given
+                state.append(points, given, metadata, tick=bar.update)
+        return given
 
-    def search(self, queries, k=10, *, ef=None, target=None, exact=False):
+    def search(self, queries, k: int = 10, *, ef: int | None = None, target=None, exact: bool = False) -> Hits:
+        queries = vectors(queries, "queries", metric=self.metric, dimension=self.dimension)
+        refuse_overflow(queries, "queries", self.metric)
         k = whole_number(k, "k", 1)
-        asked = vectors(queries, "queries", metric=self.metric, dimension=self.dimension)
-        refuse_overflow(asked, "queries", self.metric)
-        effort = None if exact else whole_number(self.ef if ef is None else ef, "ef", 1, HIGHEST_EF)
-        state = self._state
-        began = time.perf_counter()
+        if target is not None and (ef is not None or exact):
+            raise InputError("target is given beside ef or exact; a search has one of them.")
+        if target is None and ef is None and not exact:
+            target = self.target
+        if target is not None:
+            ef = self._chosen_ef(target, k)
+        ef = self.ef if ef is None else whole_number(ef, "ef", 1, HIGHEST_EF)
+        state, began = self._state, time.perf_counter()
         if state is None:
-            found = [((), np.empty(0))] * len(asked)
-        elif exact:
-            found = self._exact(state, asked, k)
+            found = [((), np.empty(0)) for _ in queries]
         else:
-            found = self._approximate(state, asked, k, effort)
+            found = answering.exact(state, queries, k) if exact else answering.approximate(state, queries, k, ef)
         seconds = time.perf_counter() - began
-        return Hits(tuple(one for one, _ in found), tuple(far for _, far in found), k, effort, seconds, exact)
+        ids, distances = zip(*found, strict=True)
+        return Hits(ids, distances, k, None if exact else ef, seconds, exact)
 
-    def delete(self, ids):
+    def tune(
+        self, target: Target | str, k: int, confidence: float = 0.95, *, queries=None, size: int = 500,
+        progress: bool = False,
+    ) -> Choice:  # fmt: skip
+        """Choose the smallest effort that reaches a target, as `choose_ef` does, and keep it for searches by target.
+
+        It is kept until `compact`, or until more points than a share of `chosen.STALE` were added and deleted; what is
+        certified is certified for the collection as it is now. Changes wait meanwhile, searches go on.
+
+        Parameters
+        ----------
+        target : str or Target
+        k : int
+            From 1 to one less than there are points.
+        confidence : float, default 0.95
+        queries : (m, d) array, optional
+            Queries as they will be asked, used for nothing else; without them points are asked, leave-one-out.
+        size : int, default 500
+            Queries drawn.
+        progress : bool, default False
+
+        Raises
+        ------
+        InputError
+            If a value is out of range, or the queries are too few to certify the target.
+        """
         with self._changes:
-            rows = self._rows(ids)
+            points, _, version = self._counts()
+            choice = tuned(
+                self, target, k, confidence, queries=queries, size=size, seed=self._settings.seed, progress=progress
+            )
+            self._chosen.keep(choice, points, version)
+        return choice
+
+    def delete(self, ids: Iterable[Id]) -> int:
+        ids = checked_ids(ids)
+        with self._changes:
+            _, rows = self._rows(ids)
             if rows:
                 self._state.remove(rows)
-            return len(rows)
+            if self._highest in ids:
+                self._highest = None
+        return len(ids)
 
-    def vectors(self, ids):
-        state, rows = self._state, self._rows(ids)
-        if not rows:
-            return np.empty((0, self.dimension or 0), np.float32)
-        return state.points[rows]
+    def vectors(self, ids: Iterable[Id]) -> np.ndarray:
+        state, rows = self._rows(checked_ids(ids))
+        return state.points[rows] if rows else np.empty((0, self.dimension or 0), dtype=np.float32)
 
-    def metadata(self, ids):
-        state, rows = self._state, self._rows(ids)
-        return [dict(state.metadata[row] or {}) for row in rows]
+    def metadata(self, ids: Iterable[Id]) -> list[dict]:
+        state, rows = self._rows(checked_ids(ids))
+        return [copy.deepcopy(state.metadata[row]) for row in rows]
 
-    def ids(self, start=0, count=None):
+    def ids(self, start: int = 0, count: int | None = None) -> list[Id]:
+        """Ids in the order in which points were added; a replaced point is added at the end."""
+        start = whole_number(start, "start", 0)
+        stop = None if count is None else start + whole_number(count, "count", 0)
         state = self._state
-        if state is None:
-            return []
-        with state.lock.shared():
-            rows = state.live_rows()
-        stop = None if count is None else start + count
-        return [state.ids[row] for row in rows[start:stop]]
+        return [] if state is None else [state.ids[row] for row in state.live_rows()[start:stop]]
 
-    def count(self):
-        return 0 if self._state is None else self._state.live
+    def count(self) -> int:
+        return self._counts()[0]
 
-    def compact(self, *, background=False):
-        with self._changes:
-            old = self._state
-            if old is None or not old.dead:
-                return
-            rows = old.live_rows()
-            new = State(self._settings, old.dimension, max(len(rows), 1))
-            if len(rows):
-                new.append(old.points[rows], [old.ids[row] for row in rows], [old.metadata[row] for row in rows])
-            self._state = new
+    def compact(self, *, background: bool = False) -> None:
+        """Build the graph anew without deleted points, in the order in which the others were added.
 
-    def info(self):
-        state = self._state
+        It takes the memory of a second collection. Searches and changes go on; the last of these wait a moment. `wait`
+        waits for a compaction in the background, and raises what went wrong in it.
+        """
+        self._compaction.run(self._state, self._changes, self._swap, background)
+
+    def wait(self) -> None:
+        """Wait for a compaction in the background; raises the error that ended it, if one did."""
+        self._compaction.wait()
+
+    @property
+    def changed(self) -> bool:
+        """Whether points were added, deleted or compacted since the collection was saved or loaded."""
+        return self._counts()[2] != self._saved_version
+
+    def info(self) -> dict:
+        points, deleted, version = self._counts()
+        chosen = self._chosen.as_json(version)
         return {
-            "kind": self.kind, "metric": self.metric, "dimension": self.dimension, "points": self.count(),
-            "deleted": 0 if state is None else state.dead, "M": self._settings.M,
-            "ef_construction": self._settings.ef_construction, "ef": self.ef, "seed": self._settings.seed,
-            "encoder": self.encoder, "version": 0 if state is None else state.version,
+            "kind": self.kind, "metric": self.metric, "dimension": self.dimension, "points": points,
+            "deleted": deleted, **vars(self._settings), "ef": self.ef, "target": self.target, "encoder": self.encoder,
+            "chosen": chosen, "changes": version, "saved": not self.changed,
+            "path": None if self._path is None else str(self._path), "compaction": self._compaction.status,
         }  # fmt: skip
 
-    def tune(self, target, k: int, confidence: float = 0.95):
-        raise InputError("targets are not supported yet.")
+    def close(self) -> None:
+        """Stop a compaction in the background; the collection stays as it is."""
+        self._compaction.stop()
 
-    def close(self):
-        """Nothing is held open."""
+    def _counts(self) -> tuple[int, int, int]:
+        return (0, 0, 0) if self._state is None else self._state.counts()
 
-    def _approximate(self, state, queries, k, ef):
-        scaled = unit(queries) if self.metric == "cosine" else queries
-        rows, values = state.ask(scaled, k, ef, self._settings.threads)
-        far = np.maximum(values.astype(np.float64), 0)
-        far = np.sqrt(far) if self.metric == "l2" else far
-        far[rows == MISSING] = np.inf
-        found = in_order(rows, far)
-        return [
-            _named(state, one[:k], distances[:k]) for one, distances in zip(found.ids, found.distances, strict=True)
-        ]
+    def _swap(self, state: State) -> None:
+        self._state = state
+        self._chosen.forget()
 
-    def _exact(self, state, queries, k):
-        with state.lock.shared():
-            base, rows = state.base()
-        if not len(rows):
-            return [((), np.empty(0))] * len(queries)
-        with _EXACT:
-            found = exact_neighbors(base, queries, k=min(k, len(rows)), metric=self.metric)
-        return [_named(state, rows[one], far) for one, far in zip(found.ids, found.distances, strict=True)]
+    def _chosen_ef(self, target: Target | str, k: int) -> int:
+        target = target if isinstance(target, Target) else parse_target(target)
+        chosen = self._chosen.fresh(target.text, k, self._counts()[2])
+        if chosen is None:
+            with self._changes:  # while this search waited, another one may have chosen
+                version = self._counts()[2]
+                if self._chosen.fresh(target.text, k, version) is None:
+                    self.tune(target, k)
+                chosen = self._chosen.fresh(target.text, k, version)
+        if chosen.ef is None:
+            raise InputError(chosen.sentence)
+        return chosen.ef
 
-    def _rows(self, ids):
-        row_of = {} if self._state is None else self._state.row_of
-        checked = checked_ids(ids)
-        unknown = next((one for one in checked if one not in row_of), None)
-        if unknown is not None:
-            raise InputError(f"id {unknown!r} is not in the collection.")
-        return [row_of[one] for one in checked]
+    def _rows(self, ids: list[Id]) -> tuple[State | None, list[int]]:
+        state = self._state
+        rows = [None] * len(ids) if state is None else state.rows(ids)
+        if None in rows:
+            raise InputError(f"id {ids[rows.index(None)]!r} is not there.")
+        return state, rows
 
-    def _next_ids(self, count):
-        highest = max((one for one in self._state.row_of if not isinstance(one, str)), default=-1)
-        if highest + count > HIGHEST_ID:
-            raise InputError("the highest id leaves no room for more whole numbers; give the ids.")
-        return list(range(highest + 1, highest + 1 + count))
-
-
-def _named(state, rows, distances):
-    kept = rows != MISSING
-    return tuple(state.ids[row] for row in rows[kept]), distances[kept]
-
-
-def _checked_metadata(metadata, count):
-    if metadata is None:
-        return [None] * count
-    metadata = list(metadata)
-    if len(metadata) != count:
-        raise InputError(f"{len(metadata)} metadata are given for {count} vectors; there must be one a vector.")
-    return [None if one is None else _as_json(one) for one in metadata]
-
-
-def _as_json(one):
-    if not isinstance(one, dict):
-        raise InputError(f"metadata {one!r} is no dict.")
-    try:
-        return json.loads(json.dumps(one, allow_nan=False, default=lambda value: value.item()))
-    except (TypeError, ValueError, AttributeError):
-        raise InputError(
-            f"metadata {one!r} cannot be written as JSON; values are text, numbers, lists and dicts."
-        ) from None
+    def _next_ids(self, count: int) -> list[Id]:
+        if self._highest is None:
+            self._highest = max((one for one in self._state.row_of if not isinstance(one, str)), default=-1)
+        first = max(self._highest + 1, 0)
+        if first + count - 1 > HIGHEST_ID:
+            raise InputError(f"no {count} whole numbers of 64 bits are left after the id {self._highest}; name ids.")
+        return list(range(first, first + count))

@@ -6,6 +6,10 @@ import threading
 from collections import deque
 from contextlib import contextmanager
 
+# The kernels of exact search and of the metrics use all cores, and with numba's simplest layer of threads, the only one
+# on some systems, two of them at once end the process.
+KERNELS = threading.RLock()
+
 
 class ReadWriteLock:
     """Many readers at once, or one writer; who asks first is let in first, so neither kind starves.

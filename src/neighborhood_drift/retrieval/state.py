@@ -29,6 +29,10 @@ class Settings:
     seed: int = 0
     threads: int = 1
 
+    def native(self, dimension: int):
+        """The library's index, empty; for the cosine vectors are scaled to length 1 before it gets them."""
+        return hnswlib_library().Index(space="l2" if self.metric == "l2" else "ip", dim=dimension)
+
 
 class State:
     """Rows 0, 1, 2, ... in the order in which points were added, and hnswlib's graph with the row as its label.
@@ -52,12 +56,7 @@ class State:
         self._base: tuple[int, np.ndarray] | None = None
         self._reach = 0
         self._chunk = max(1, 16 * (settings.threads - 1))
-        self.native = native or self._new_native()
-
-    @property
-    def live(self) -> int:
-        """Points that are not deleted."""
-        return self.size - self.dead
+        self.native = self._new_native() if native is None else native
 
     @property
     def points(self) -> np.ndarray:
@@ -73,9 +72,8 @@ class State:
     def of_rows(cls, settings: Settings, points, ids, metadata, deleted, native) -> State:
         """A state that was kept: its rows, and the library's index over them."""
         state = cls(settings, points.shape[1], max(len(points), 1), native)
-        state._write_rows(points, ids, metadata)
-        state._deleted[: state.size] = deleted
-        state.dead = int(deleted.sum())
+        state._points[: len(points)], state._deleted[: len(points)] = points, deleted
+        state.ids, state.metadata, state.size, state.dead = ids, metadata, len(points), int(deleted.sum())
         state.row_of = {one: row for row, one in enumerate(ids) if not deleted[row]}
         native.set_ef(1)
         return state
@@ -83,22 +81,23 @@ class State:
     def append(self, points: np.ndarray, ids: list[Id], metadata: list[dict | None], tick=None, stop=None) -> None:
         """Add rows in moments short enough for searches to go on between them; a known id's old row is deleted.
 
-        ``tick`` is called with the number of points after each moment, ``stop()`` may raise between them.
+        ``tick`` is called with the number of points after each moment; ``stop()`` may raise before one.
         """
+        self._grow(self.size + len(points))
         scaled = unit(points) if self.settings.metric == "cosine" else points
         start = 0
         while start < len(points):
             if stop is not None:
                 stop()
             part = slice(start, min(start + self._chunk, len(points)))
-            self._grow(self.size + part.stop - start)
+            end = self.size + part.stop - start
             with self.lock.exclusive():
                 began = time.perf_counter()
-                labels = np.arange(self.size, self.size + part.stop - start)
-                self.native.add_items(scaled[part], labels, num_threads=self.settings.threads)
-                self._mark([self.row_of[one] for one in ids[part] if one in self.row_of])
-                self._write_rows(points[part], ids[part], metadata[part])
-                self.version += 1
+                try:
+                    self.native.add_items(scaled[part], np.arange(self.size, end), num_threads=self.settings.threads)
+                finally:  # an interrupt arrives when the library returns: what it holds must have its rows
+                    if self.native.get_current_count() == end:
+                        self._write_rows(points[part], ids[part], metadata[part])
                 took = time.perf_counter() - began
             if tick is not None:
                 tick(part.stop - start)
@@ -106,10 +105,21 @@ class State:
             start = part.stop
 
     def remove(self, rows) -> None:
-        """Mark rows as deleted, all in one moment."""
-        with self.lock.exclusive():
-            self._mark(rows)
-            self.version += 1
+        """Mark rows as deleted."""
+        for start in range(0, len(rows), MOST_AT_ONCE):
+            with self.lock.exclusive():
+                for row in rows[start : start + MOST_AT_ONCE]:
+                    self._mark(row)
+
+    def rows(self, ids: list[Id]) -> list[int | None]:
+        """Rows of ids, None for an id that is not there; all as of one moment."""
+        with self.lock.shared():
+            return [self.row_of.get(one) for one in ids]
+
+    def counts(self) -> tuple[int, int, int]:
+        """Live points, deleted rows, and the number of changes so far, as of one moment."""
+        with self.lock.shared():
+            return self.size - self.dead, self.dead, self.version
 
     def ask(self, queries: np.ndarray, k: int, ef: int, threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Rows and the library's distances of the nearest live points, (q, max(k, ef)) at most, -1 and inf if missing.
@@ -119,38 +129,39 @@ class State:
         """
         effort = max(k, ef)
         batch = max(1, min(64 * threads, SLOTS_AT_ONCE // effort))
-        parts = [self._ask(queries[at : at + batch], effort, threads) for at in range(0, len(queries), batch)]
-        width = max(rows.shape[1] for rows, _ in parts)
-        return _stacked([rows for rows, _ in parts], width, MISSING), _stacked([far for _, far in parts], width, np.inf)
+        return _below([self._ask(queries[at : at + batch], effort, threads) for at in range(0, len(queries), batch)])
 
     def live_rows(self) -> np.ndarray:
-        """(live,) int64 rows that are not deleted; who calls holds ``lock`` or the mutex of changes."""
+        """(live,) int64 rows that are not deleted, in the order in which they were added."""
+        with self.lock.shared():
+            return self._live_rows()
+
+    def base(self) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors of the live rows, (live, d), and these rows; copied only where a row is deleted."""
+        with self.lock.shared():
+            rows, version, points = self._live_rows(), self.version, self.points
+        if len(rows) == len(points):
+            return points, rows
+        kept = self._base
+        if kept is None or kept[0] != version:
+            kept = self._base = (version, points[rows])
+        return kept[1], rows
+
+    def _live_rows(self):
         kept = self._live
         if kept is None or kept[0] != self.version:
             kept = self._live = (self.version, np.flatnonzero(~self.deleted))
         return kept[1]
 
-    def base(self) -> tuple[np.ndarray, np.ndarray]:
-        """Vectors of the live rows, (live, d), and these rows; copied only where a row is deleted."""
-        rows = self.live_rows()
-        if not self.dead:
-            return self.points, rows
-        kept = self._base
-        if kept is None or kept[0] != self.version:
-            kept = self._base = (self.version, self.points[rows])
-        return kept[1], rows
-
     def _ask(self, queries, effort, threads):
         with self.lock.shared():
-            wanted = min(effort, self.live)
+            wanted = min(effort, self.size - self.dead)
             if wanted == 0:
                 return np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
             answer = self._answered(queries, wanted, threads)
             if answer is not None:
                 return answer
-            each = [self._ask_one(query[None], wanted) for query in queries]
-        width = max(rows.shape[1] for rows, _ in each)
-        return _stacked([rows for rows, _ in each], width, MISSING), _stacked([far for _, far in each], width, np.inf)
+            return _below([self._ask_one(query[None], wanted) for query in queries])
 
     def _ask_one(self, query, wanted):
         """All points that a search can reach, where these are fewer than ``wanted``: their number is bisected.
@@ -181,19 +192,23 @@ class State:
             return None
         return rows.astype(np.int64), values
 
-    def _mark(self, rows) -> None:
-        for row in rows:
-            self.native.mark_deleted(row)
-            self._deleted[row] = True
-            del self.row_of[self.ids[row]]
-        self.dead += len(rows)
+    def _mark(self, row) -> None:
+        self.native.mark_deleted(row)
+        self._deleted[row] = True
+        del self.row_of[self.ids[row]]
+        self.dead += 1
+        self.version += 1
 
     def _write_rows(self, points, ids, metadata) -> None:
+        for one in ids:
+            if one in self.row_of:
+                self._mark(self.row_of[one])
         end = self.size + len(points)
         self._points[self.size : end] = points
         self.row_of.update(zip(ids, range(self.size, end), strict=True))
         self.ids.extend(ids)
         self.metadata.extend(metadata)
+        self.version += len(points)
         self.size = end
 
     def _grow(self, needed: int) -> None:
@@ -213,8 +228,7 @@ class State:
 
     def _new_native(self):
         settings = self.settings
-        space = "l2" if settings.metric == "l2" else "ip"  # vectors are scaled to length 1 before
-        native = hnswlib_library().Index(space=space, dim=self.dimension)
+        native = settings.native(self.dimension)
         # the seed is raised by one because 0 and 1 are the same to the library's generator
         native.init_index(
             max_elements=self.capacity, M=settings.M, ef_construction=settings.ef_construction,
@@ -224,7 +238,13 @@ class State:
         return native
 
 
-def _stacked(parts, width, fill):
-    """Rows below each other, filled up to one width."""
-    filled = [np.pad(one, ((0, 0), (0, width - one.shape[1])), constant_values=fill) for one in parts]
-    return np.concatenate(filled)
+def _below(answers):
+    """Rows and distances of several answers below each other, -1 and inf where one is shorter than the longest."""
+    if len(answers) == 1:
+        return answers[0]
+    width = max(rows.shape[1] for rows, _ in answers)
+    fills = zip(zip(*answers, strict=True), (MISSING, np.inf), strict=True)
+    return tuple(
+        np.concatenate([np.pad(one, ((0, 0), (0, width - one.shape[1])), constant_values=fill) for one in parts])
+        for parts, fill in fills
+    )

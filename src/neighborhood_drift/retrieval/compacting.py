@@ -1,0 +1,132 @@
+"""A state built anew without what was deleted, while the old one is searched and changed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+
+from ..checks import InputError
+from .state import State
+
+BLOCK = 4096  # rows handed over at a time, so that no second copy of all vectors is held
+FEW = 256  # changes that are caught up with while other changes wait
+MOST_ROUNDS = 8
+
+
+class Stopped(Exception):
+    """The compaction was told to stop; nothing has changed."""
+
+
+def compact(old: State, changes: threading.RLock, stop: threading.Event, swap: Callable[[State], None]) -> None:
+    """Build a state of the live rows of ``old``, in their order, and hand it to ``swap``.
+
+    Rounds catch up with what was added and deleted meanwhile, which the old state tells by itself: new rows stand at
+    its end, and more of the known ones are marked. The last round holds ``changes``, so that it misses nothing.
+    """
+    new = State(old.settings, old.dimension, max(old.counts()[0], 1))
+    place = np.empty(0, dtype=np.int64)
+    for _ in range(MOST_ROUNDS):
+        with changes:
+            deleted, version = old.deleted.copy(), old.version
+        place = _catch_up(old, new, place, deleted, stop)
+        if old.version - version <= FEW:
+            break
+    with changes:
+        _catch_up(old, new, place, old.deleted, stop)
+        new.version = old.version + 1
+        swap(new)
+
+
+def _catch_up(old: State, new: State, place: np.ndarray, deleted: np.ndarray, stop: threading.Event) -> np.ndarray:
+    """Bring ``new`` to the rows of ``old`` as ``deleted`` marks them.
+
+    ``place`` says where each row of ``old`` that was seen before stands in ``new``, -1 for none; the same is returned.
+    """
+
+    def going_on():
+        if stop.is_set():
+            raise Stopped
+
+    gone = np.flatnonzero(deleted[: len(place)] & (place >= 0))
+    new.remove(place[gone].tolist())
+    rows = len(place) + np.flatnonzero(~deleted[len(place) :])
+    longer = np.full(len(deleted), -1, dtype=np.int64)
+    longer[: len(place)] = place
+    longer[gone] = -1
+    longer[rows] = new.size + np.arange(len(rows))
+    for start in range(0, len(rows), BLOCK):
+        block = rows[start : start + BLOCK]
+        ids, metadata = [old.ids[row] for row in block], [old.metadata[row] for row in block]
+        new.append(old.points[block], ids, metadata, stop=going_on)
+    return longer
+
+
+class Compaction:
+    """One compaction at a time, at once or in the background.
+
+    Attributes
+    ----------
+    status : str
+        "none", "at work", or the words of the error that ended the last one in the background.
+    """
+
+    def __init__(self):
+        self._at_work = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+
+    def run(self, state: State | None, changes: threading.RLock, swap, background: bool) -> None:
+        """Compact ``state`` unless nothing is deleted; raises an `InputError` where a compaction is at work already."""
+        if not self._at_work.acquire(blocking=False):
+            raise InputError("a compaction is at work already; wait for it.")
+        if state is None or not state.counts()[1]:
+            self._at_work.release()
+            return
+        self._stop.clear()
+        if background:
+            self._error = None
+            work = (state, changes, swap)
+            self._thread = threading.Thread(target=self._behind, args=work, name="compaction", daemon=True)
+            self._thread.start()
+            return
+        try:
+            compact(state, changes, self._stop, swap)
+        except Stopped:
+            raise InputError("the compaction was stopped, as the collection was closed.") from None
+        finally:
+            self._at_work.release()
+
+    def wait(self) -> None:
+        """Wait for the one in the background, and raise the error that ended it."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join()
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def stop(self) -> None:
+        """Stop what is at work, and wait until it has."""
+        self._stop.set()
+        thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    @property
+    def status(self) -> str:
+        if self._at_work.locked():
+            return "at work"
+        return "none" if self._error is None else str(self._error)
+
+    def _behind(self, state, changes, swap):
+        try:
+            compact(state, changes, self._stop, swap)
+        except Stopped:
+            pass
+        except BaseException as error:  # kept for who waits
+            self._error = error
+        finally:
+            self._at_work.release()
