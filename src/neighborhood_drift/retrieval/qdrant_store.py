@@ -48,6 +48,8 @@ class QdrantStore(RemoteStore):
         Of a search that gives none.
     encoder : dict, optional
         As for `Collection`. Kept with a new collection by Qdrant 1.16 and newer; give it again where it is older.
+    target : str, optional
+        What a search has to reach that names neither ``ef`` nor a target; see `tune`.
     api_key : str, optional
     timeout : int, default 60
         Seconds after which a request is given up.
@@ -70,10 +72,10 @@ class QdrantStore(RemoteStore):
 
     def __init__(self, location: str = MEMORY, name: str = "vectors", *, dimension: int | None = None,
                  metric: str | None = None, M: int = 32, ef_construction: int = 200, ef: int = DEFAULT_EF,
-                 encoder: dict | None = None, api_key: str | None = None, timeout: int = 60):  # fmt: skip
-        super().__init__(
-            dimension=dimension, metric=metric or "l2", M=M, ef_construction=ef_construction, ef=ef, encoder=encoder
-        )
+                 encoder: dict | None = None, target: str | None = None, api_key: str | None = None,
+                 timeout: int = 60):  # fmt: skip
+        super().__init__(dimension=dimension, metric=metric or "l2", M=M, ef_construction=ef_construction, ef=ef,
+                         encoder=encoder, target=target)  # fmt: skip
         package = library("qdrant_client", "run pip install qdrant-client")
         self._models = package.models
         self.location, self.name = without_password(str(location)), name
@@ -251,12 +253,7 @@ class QdrantStore(RemoteStore):
 
     def info(self) -> dict:
         """``deleted`` is None, as Qdrant does not say how many deleted points its segments still hold."""
-        return {
-            "kind": self.kind, "location": self.location, "name": self.name, "embedded": self.embedded,
-            "metric": self.metric, "dimension": self.dimension, "points": self.count(), "deleted": None, "M": self.M,
-            "ef_construction": self.ef_construction, "ef": self.ef, "encoder": self.encoder,
-            "always_exact": self.embedded, "tuned": self._tuned(),
-        }  # fmt: skip
+        return {**self._told(), "deleted": None, "embedded": self.embedded}
 
     def close(self) -> None:
         if not self._closed:

@@ -40,6 +40,8 @@ class RedisStore(RemoteStore):
         Of a search that gives none.
     encoder : dict, optional
         As for `Collection`; of a new store.
+    target : str, optional
+        What a search has to reach that names neither ``ef`` nor a target; see `tune`.
 
     Raises
     ------
@@ -52,12 +54,11 @@ class RedisStore(RemoteStore):
 
     def __init__(self, address: str = LOCAL, name: str = "vectors", *, dimension: int | None = None,
                  metric: str | None = None, M: int = 32, ef_construction: int = 200, ef: int = DEFAULT_EF,
-                 encoder: dict | None = None):  # fmt: skip
+                 encoder: dict | None = None, target: str | None = None):  # fmt: skip
         if metric not in (None, "cosine"):
             raise InputError(f"metric is {metric!r}; Redis has cosine only.")
-        super().__init__(
-            dimension=dimension, metric="cosine", M=M, ef_construction=ef_construction, ef=ef, encoder=encoder
-        )
+        super().__init__(dimension=dimension, metric="cosine", M=M, ef_construction=ef_construction, ef=ef,
+                         encoder=encoder, target=target)  # fmt: skip
         for value, what in ((self.M, "M"), (self.ef_construction, "ef_construction")):
             whole_number(value, what, RedisIndex.lowest[what], RedisIndex.highest[what])
         if not name or {"{", "}"} & set(name):
@@ -210,11 +211,7 @@ class RedisStore(RemoteStore):
             time.sleep(0.02)
 
     def info(self) -> dict:
-        return {
-            "kind": self.kind, "location": self.location, "name": self.name, "metric": self.metric,
-            "dimension": self.dimension, "points": self.count(), "deleted": 0, "M": self.M,
-            "ef_construction": self.ef_construction, "ef": self.ef, "encoder": self.encoder, "tuned": self._tuned(),
-        }  # fmt: skip
+        return {**self._told(), "deleted": 0}
 
     def close(self) -> None:
         self._closed = True

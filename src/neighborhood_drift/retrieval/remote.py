@@ -17,11 +17,12 @@ from ..calibration.targets import Target
 from ..checks import METRICS, InputError, one_of, vectors, whole_number
 from ..indexes.base import HIGHEST_EF
 from ..indexes.points import refuse_overflow
+from .chosen import ChosenEfforts
+from .locks import KERNELS
 from .store import HIGHEST_ID, Hits, Id, Store, checked_ids, checked_metadata
 from .view import StoreIndex
 
 MOST_READ = 2**28  # numbers that `tune` reads at most: a gibibyte of float32
-STALE = 0.1  # share of the points that may have changed before an effort is chosen anew
 
 
 class Unreachable(InputError):
@@ -46,15 +47,20 @@ class RemoteStore(Store):
     """
 
     batch: ClassVar[int] = 256
+    location: str  # without passwords
+    name: str
 
-    def __init__(self, *, dimension: int | None, metric: str, M: int, ef_construction: int, ef: int, encoder=None):
+    def __init__(self, *, dimension: int | None, metric: str, M: int, ef_construction: int, ef: int,
+                 encoder: dict | None, target: str | None):  # fmt: skip
         self.metric = one_of(metric, METRICS, "metric")
         self.dimension = None if dimension is None else whole_number(dimension, "dimension", 1)
         self.M, self.ef_construction = whole_number(M, "M", 2), whole_number(ef_construction, "ef_construction", 1)
         self.ef = whole_number(ef, "ef", 1, HIGHEST_EF)
-        self.encoder: dict | None = encoder
+        if target is not None:
+            parse_target(target)
+        self.encoder, self.target = checked_metadata([encoder], 1)[0] or None, target
         self._changes = threading.RLock()
-        self._changed, self._chosen = 0, {}
+        self._version, self._chosen = 0, ChosenEfforts()
 
     def add(self, array, ids: Iterable[Id] | None = None, metadata: Sequence[dict | None] | None = None, *,
             replace: bool = False, progress: bool = False) -> list[Id]:  # fmt: skip
@@ -74,7 +80,7 @@ class RemoteStore(Store):
             with bar:
                 for part in self._parts(ids):
                     self._put(ids[part], points[part], metadata[part])
-                    self._changed += len(ids[part])
+                    self._version += len(ids[part])
                     bar.update(len(ids[part]))
         return ids
 
@@ -83,7 +89,9 @@ class RemoteStore(Store):
         refuse_overflow(queries, "queries", self.metric)
         k = whole_number(k, "k", 1)
         if target is not None and (ef is not None or exact):
-            raise InputError("target is given beside ef or exact; a search takes one of the three.")
+            raise InputError("target is given beside ef or exact; a search has one of them.")
+        if target is None and ef is None and not exact:
+            target = self.target
         if target is not None:
             ef = self._chosen_ef(target, k)
         ef = self.ef if ef is None else whole_number(ef, "ef", 1, HIGHEST_EF)
@@ -96,29 +104,44 @@ class RemoteStore(Store):
         distances = tuple(np.array([one.distance for one in found], dtype=np.float64) for found in lists)
         return Hits(ids, distances, k, None if exact else ef, seconds, exact)
 
-    def tune(self, target: Target | str, k: int, confidence: float = 0.95, *, size: int = 500, seed: int = 0,
+    def tune(self, target: Target | str, k: int, confidence: float = 0.95, *, queries=None, size: int = 500,
              progress: bool = False) -> Choice:  # fmt: skip
         """Choose the smallest effort that reaches a target, as `choose_ef` does, and keep it for searches by target.
 
-        All points are read from the server for it, as the exact neighbors of a sample of them are needed: it holds
-        for queries like the points, asked leave-one-out. Raises an `InputError` where they are too many to read, or
-        too few to certify anything.
+        All points are read from the server, as the exact neighbors of a sample are needed. The choice lasts as long as
+        this object, until more points than a share of `chosen.STALE` were changed through it.
+
+        Parameters
+        ----------
+        target : str or Target
+        k : int
+            From 1 to one less than there are points.
+        confidence : float, default 0.95
+        queries : (m, d) array, optional
+            Queries as they will be asked, used for nothing else; without them points are asked, leave-one-out.
+        size : int, default 500
+            Queries drawn.
+        progress : bool, default False
+
+        Raises
+        ------
+        InputError
+            If a value is out of range, the points are too many to read, or the queries too few to certify the target.
         """
         target = target if isinstance(target, Target) else parse_target(target)
-        points = self.count()
-        if points * (self.dimension or 0) > MOST_READ:
+        points, version, k = self.count(), self._version, whole_number(k, "k", 1)
+        if k >= points:
+            raise InputError(f"a target at k = {k} needs more than {k} points; the store has {points}.")
+        if points * self.dimension > MOST_READ:
             raise InputError(
                 f"a target needs exact neighbors among all {points:,} points, which are read from the server for it, "
                 f"at most {MOST_READ // self.dimension:,} of them; name ef instead."
             )
-        k = whole_number(k, "k", 1, max(points - 1, 1))
-        if points < 2:
-            raise InputError(f"a target needs at least 2 points to choose ef on; the store holds {points}.")
-        changed = self._changed
         index = StoreIndex.over(self)
-        sample = calibration_sample(index.base, k, size=size, metric=self.metric, seed=seed)
-        choice = choose_ef(index, target, k, confidence, sample=sample, seed=seed, progress=progress)
-        self._chosen[target.text, k] = (choice, changed, points)
+        with KERNELS:
+            sample = calibration_sample(index.base, k, queries=queries, size=size, metric=self.metric)
+            choice = choose_ef(index, target, k, confidence, sample=sample, progress=progress)
+        self._chosen.keep(choice, points, version)
         return choice
 
     def delete(self, ids: Iterable[Id]) -> int:
@@ -127,7 +150,7 @@ class RemoteStore(Store):
             self._all_known(ids)
             for part in self._parts(ids):
                 self._drop(ids[part])
-                self._changed += len(ids[part])
+                self._version += len(ids[part])
         return len(ids)
 
     def vectors(self, ids: Iterable[Id]) -> np.ndarray:
@@ -162,12 +185,12 @@ class RemoteStore(Store):
 
     def _chosen_ef(self, target: Target | str, k: int) -> int:
         target = target if isinstance(target, Target) else parse_target(target)
-        choice, changed, points = self._chosen.get((target.text, k), (None, 0, 0))
-        if choice is None or max(self._changed - changed, abs(self.count() - points)) > STALE * points:
-            choice = self.tune(target, k)
-        if choice.ef is None:
-            raise InputError(choice.sentence)
-        return choice.ef
+        chosen = self._chosen.fresh(target.text, k, self._version)
+        if chosen is None:
+            chosen = self.tune(target, k)
+        if chosen.ef is None:
+            raise InputError(chosen.sentence)
+        return chosen.ef
 
     def _next_ids(self, count: int) -> list[Id]:
         highest = self._highest()
@@ -182,12 +205,14 @@ class RemoteStore(Store):
     def _all_known(self, ids: list[Id]) -> None:
         _all_there(ids, [known or None for known in self._known(ids)])
 
-    def _tuned(self) -> list[dict]:
-        """The efforts chosen so far, for `info`."""
-        return [
-            {"target": text, "k": k, "ef": choice.ef, "changes_since": self._changed - changed}
-            for (text, k), (choice, changed, _) in self._chosen.items()
-        ]
+    def _told(self) -> dict:
+        """What `info` says of every such store."""
+        return {
+            "kind": self.kind, "location": self.location, "name": self.name, "metric": self.metric,
+            "dimension": self.dimension, "points": self.count(), "M": self.M, "ef_construction": self.ef_construction,
+            "ef": self.ef, "target": self.target, "encoder": self.encoder,
+            "chosen": [vars(one) for one in self._chosen.all(self._version)],
+        }  # fmt: skip
 
     @property
     def _always_exact(self) -> bool:
