@@ -9,7 +9,7 @@ from .intervals import summarize
 from .lid import lid, lid_harmonic_mean, lid_mean
 from .metrics import barycenter_shift, drift, kth_distance, mean_distance, overlap, tie_aware_recall
 from .neighbors import Neighbors
-from .retrieval import Collection
+from .retrieval import Collection, open_store
 from .sweep import sweep
 
 __version__ = "0.1.0"
@@ -34,6 +34,7 @@ __all__ = [
     "load_index",
     "load_sample",
     "mean_distance",
+    "open_store",
     "overlap",
     "parse_target",
     "summarize",
