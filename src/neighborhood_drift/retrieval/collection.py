@@ -15,15 +15,13 @@ from tqdm import tqdm
 from ..calibration import parse_target
 from ..calibration.decide import Choice
 from ..calibration.targets import Target
-from ..checks import METRICS, InputError, one_of, vectors, whole_number
-from ..indexes.base import DEFAULT_EF, HIGHEST_EF, HIGHEST_SEED, refuse_overflow
+from ..checks import InputError, vectors, whole_number
+from ..indexes.base import DEFAULT_EF, HIGHEST_EF, refuse_overflow
 from . import answering, disk
 from .chosen import Chosen, ChosenEfforts, tuned
 from .compacting import Compaction
 from .state import Settings, State
-from .store import HIGHEST_ID, Hits, Id, Store, checked_ids, checked_metadata
-
-HIGHEST_M = 10_000  # hnswlib takes no more
+from .store import Hits, Id, Store, checked_ids, checked_metadata
 
 
 class Collection(Store):
@@ -33,7 +31,8 @@ class Collection(Store):
     a change only while some points enter the graph, a few milliseconds at a time. A search sees every change that
     returned before it began, and perhaps a part of one that is under way. Deleted points stay in the graph as
     tombstones, through which searches walk but which they never return, until `compact`. A process that changes a
-    collection holds it alone: `save` refuses to replace what another process has saved since.
+    collection holds it alone: `save` refuses to replace what another process has saved since. An `add` that is
+    interrupted leaves the points that it had added.
 
     Parameters
     ----------
@@ -76,13 +75,7 @@ class Collection(Store):
         self, dimension: int | None = None, *, metric: str = "l2", M: int = 32, ef_construction: int = 200,
         ef: int = DEFAULT_EF, seed: int = 0, threads: int = 1, encoder: dict | None = None, target: str | None = None,
     ):  # fmt: skip
-        self._settings = Settings(
-            one_of(metric, METRICS, "metric"),
-            whole_number(M, "M", 2, HIGHEST_M),
-            whole_number(ef_construction, "ef_construction", 1, HIGHEST_EF),
-            whole_number(seed, "seed", 0, HIGHEST_SEED),
-            whole_number(threads, "threads", 1),
-        )
+        self._settings = Settings.checked(metric, M, ef_construction, seed, threads)
         self.metric = metric
         self.dimension = None if dimension is None else whole_number(dimension, "dimension", 1)
         self.ef = whole_number(ef, "ef", 1, HIGHEST_EF)
@@ -96,7 +89,6 @@ class Collection(Store):
         self._path: Path | None = None
         self._said: str | None = None
         self._saved_version = 0
-        self._highest: int | None = None
 
     @classmethod
     def load(cls, path, *, rebuild: bool = False) -> Collection:
@@ -118,11 +110,12 @@ class Collection(Store):
         Checksums tell damage, not malice: load the graphs of people you trust, or rebuild them.
         """
         about, state, said = disk.read(path, rebuild)
-        names = ("dimension", "metric", "M", "ef_construction", "ef", "seed", "threads", "encoder", "target")
-        collection = cls(**{name: about[name] for name in names})
+        described = {name: about[name] for name in disk.DESCRIBED}
+        chosen = described.pop("chosen")
+        collection = cls(**described)
         collection._state, collection._path, collection._said = state, Path(path).absolute(), said
         if not rebuild:
-            collection._chosen = ChosenEfforts(Chosen(**one) for one in about["chosen"])
+            collection._chosen = ChosenEfforts(Chosen(**one) for one in chosen)
         return collection
 
     def save(self, path=None, *, overwrite: bool = False) -> None:
@@ -169,7 +162,7 @@ class Collection(Store):
                 raise InputError(f"vectors has {points.shape[1]} dimensions; the collection has {self.dimension}.")
             state = self._state
             if given is None:
-                given = self._next_ids(len(points))
+                given = state.next_ids(len(points))
             elif not replace and any(one in state.row_of for one in given):
                 there = next(one for one in given if one in state.row_of)
                 raise InputError(f"id {there!r} is there already; replace=True gives it the new vector.")
@@ -237,8 +230,6 @@ class Collection(Store):
             _, rows = self._rows(ids)
             if rows:
                 self._state.remove(rows)
-            if self._highest in ids:
-                self._highest = None
         return len(ids)
 
     def vectors(self, ids: Iterable[Id]) -> np.ndarray:
@@ -265,7 +256,7 @@ class Collection(Store):
         It takes the memory of a second collection. Searches and changes go on; the last of these wait a moment. `wait`
         waits for a compaction in the background, and raises what went wrong in it.
         """
-        self._compaction.run(self._state, self._changes, self._swap, background)
+        self._compaction.run(lambda: self._state, self._changes, self._swap, background)
 
     def wait(self) -> None:
         """Wait for a compaction in the background; raises the error that ended it, if one did."""
@@ -278,11 +269,10 @@ class Collection(Store):
 
     def info(self) -> dict:
         points, deleted, version = self._counts()
-        chosen = self._chosen.as_json(version)
         return {
             "kind": self.kind, "metric": self.metric, "dimension": self.dimension, "points": points,
             "deleted": deleted, **vars(self._settings), "ef": self.ef, "target": self.target, "encoder": self.encoder,
-            "chosen": chosen, "changes": version, "saved": not self.changed,
+            "chosen": self._chosen.as_json(version), "changes": version, "saved": not self.changed,
             "path": None if self._path is None else str(self._path), "compaction": self._compaction.status,
         }  # fmt: skip
 
@@ -291,7 +281,8 @@ class Collection(Store):
         self._compaction.stop()
 
     def _counts(self) -> tuple[int, int, int]:
-        return (0, 0, 0) if self._state is None else self._state.counts()
+        state = self._state
+        return (0, 0, 0) if state is None else state.counts()
 
     def _swap(self, state: State) -> None:
         self._state = state
@@ -301,9 +292,9 @@ class Collection(Store):
         target = target if isinstance(target, Target) else parse_target(target)
         chosen = self._chosen.fresh(target.text, k, self._counts()[2])
         if chosen is None:
-            with self._changes:  # while this search waited, another one may have chosen
+            with self._changes:
                 version = self._counts()[2]
-                if self._chosen.fresh(target.text, k, version) is None:
+                if self._chosen.fresh(target.text, k, version) is None:  # no other search has chosen it meanwhile
                     self.tune(target, k)
                 chosen = self._chosen.fresh(target.text, k, version)
         if chosen.ef is None:
@@ -316,11 +307,3 @@ class Collection(Store):
         if None in rows:
             raise InputError(f"id {ids[rows.index(None)]!r} is not there.")
         return state, rows
-
-    def _next_ids(self, count: int) -> list[Id]:
-        if self._highest is None:
-            self._highest = max((one for one in self._state.row_of if not isinstance(one, str)), default=-1)
-        first = max(self._highest + 1, 0)
-        if first + count - 1 > HIGHEST_ID:
-            raise InputError(f"no {count} whole numbers of 64 bits are left after the id {self._highest}; name ids.")
-        return list(range(first, first + count))

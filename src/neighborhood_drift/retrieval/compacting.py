@@ -78,10 +78,14 @@ class Compaction:
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
-    def run(self, state: State | None, changes: threading.RLock, swap, background: bool) -> None:
-        """Compact ``state`` unless nothing is deleted; raises an `InputError` where a compaction is at work already."""
+    def run(self, current: Callable[[], State | None], changes: threading.RLock, swap, background: bool) -> None:
+        """Compact the ``current()`` state unless nothing is deleted there.
+
+        Raises an `InputError` where a compaction is at work already.
+        """
         if not self._at_work.acquire(blocking=False):
             raise InputError("a compaction is at work already; wait for it.")
+        state = current()  # read only now: another compaction may just have put another one in its place
         if state is None or not state.counts()[1]:
             self._at_work.release()
             return

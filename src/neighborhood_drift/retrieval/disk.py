@@ -15,6 +15,7 @@ from .state import State
 
 CURRENT, ABOUT, LOCK = "CURRENT", "collection.json", ".lock"
 FORMAT = 1
+DESCRIBED = ("dimension", "metric", "M", "ef_construction", "ef", "seed", "threads", "encoder", "target", "chosen")
 STATE = re.compile(r"state-(\d{6,})")
 POINTER = re.compile(r"(state-\d{6,}) ([0-9a-f]{64})\n")
 
@@ -145,6 +146,9 @@ def _read_state(path: Path, said: str, rebuild: bool) -> tuple[dict, State | Non
     if sha256(document) != match[2]:
         raise InputError(f"{path} is damaged: {match[1]}/{ABOUT} does not match its checksum.")
     about = json.loads(document.read_text(encoding="utf-8"))
+    absent = [name for name in ("format", *DESCRIBED, "files") if name not in about]
+    if absent:
+        raise InputError(f"{path} is no collection: {match[1]}/{ABOUT} does not say {', '.join(absent)}.")
     if about["format"] > FORMAT:
         raise InputError(
             f"{path} has the format {about['format']}, and this version of the package reads up to {FORMAT}; a newer "

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..indexes.base import unit
+from ..checks import METRICS, InputError, one_of, whole_number
+from ..indexes.base import HIGHEST_EF, HIGHEST_SEED, unit
 from ..indexes.hnswlib_index import TOO_FEW, hnswlib_library
 from ..neighbors import MISSING
 from .locks import ReadWriteLock
-from .store import Id
+from .store import HIGHEST_ID, Id
 
+HIGHEST_M = 10_000  # hnswlib takes no more
 FIRST_CAPACITY = 1024
 EXCLUSIVE_SECONDS = 0.005  # how long an insertion should keep searches waiting
 MOST_AT_ONCE = 1024  # points inserted in one moment
+QUERIES_AT_ONCE = 16  # queries that each thread searches before a change may come in
 SLOTS_AT_ONCE = 1 << 20  # slots of lists that one call of the library may fill
 
 
@@ -28,6 +31,17 @@ class Settings:
     ef_construction: int = 200
     seed: int = 0
     threads: int = 1
+
+    @classmethod
+    def checked(cls, metric, M, ef_construction, seed, threads) -> Settings:
+        """Settings within what hnswlib takes; an `InputError` names the first that is not."""
+        return cls(
+            one_of(metric, METRICS, "metric"),
+            whole_number(M, "M", 2, HIGHEST_M),
+            whole_number(ef_construction, "ef_construction", 1, HIGHEST_EF),
+            whole_number(seed, "seed", 0, HIGHEST_SEED),
+            whole_number(threads, "threads", 1),
+        )
 
     def native(self, dimension: int):
         """The library's index, empty; for the cosine vectors are scaled to length 1 before it gets them."""
@@ -55,6 +69,7 @@ class State:
         self._live: tuple[int, np.ndarray] | None = None
         self._base: tuple[int, np.ndarray] | None = None
         self._reach = 0
+        self._highest: int | None = None
         self._chunk = max(1, 16 * (settings.threads - 1))
         self.native = self._new_native() if native is None else native
 
@@ -116,6 +131,15 @@ class State:
         with self.lock.shared():
             return [self.row_of.get(one) for one in ids]
 
+    def next_ids(self, count: int) -> list[Id]:
+        """Whole numbers that go on after the highest there is; refused beyond 64 bits."""
+        if self._highest is None:
+            self._highest = max((one for one in self.row_of if not isinstance(one, str)), default=-1)
+        first = max(self._highest + 1, 0)
+        if first + count - 1 > HIGHEST_ID:
+            raise InputError(f"no {count} whole numbers of 64 bits are left after the id {self._highest}; name ids.")
+        return list(range(first, first + count))
+
     def counts(self) -> tuple[int, int, int]:
         """Live points, deleted rows, and the number of changes so far, as of one moment."""
         with self.lock.shared():
@@ -128,7 +152,7 @@ class State:
         neighbors are asked for as the effort says.
         """
         effort = max(k, ef)
-        batch = max(1, min(64 * threads, SLOTS_AT_ONCE // effort))
+        batch = max(1, min(QUERIES_AT_ONCE * threads, SLOTS_AT_ONCE // effort))
         return _below([self._ask(queries[at : at + batch], effort, threads) for at in range(0, len(queries), batch)])
 
     def live_rows(self) -> np.ndarray:
@@ -196,6 +220,8 @@ class State:
         self.native.mark_deleted(row)
         self._deleted[row] = True
         del self.row_of[self.ids[row]]
+        if self.ids[row] == self._highest:
+            self._highest = None
         self.dead += 1
         self.version += 1
 
@@ -206,6 +232,8 @@ class State:
         end = self.size + len(points)
         self._points[self.size : end] = points
         self.row_of.update(zip(ids, range(self.size, end), strict=True))
+        if self._highest is not None:
+            self._highest = max([self._highest, *(one for one in ids if not isinstance(one, str))])
         self.ids.extend(ids)
         self.metadata.extend(metadata)
         self.version += len(points)
