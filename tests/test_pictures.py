@@ -18,7 +18,7 @@ from PIL import Image
 from neighborhood_drift.checks import InputError
 from neighborhood_drift.datasets import bundled_folder, load_dataset
 from neighborhood_drift.images import open_images
-from neighborhood_drift.retrieval import pictures
+from neighborhood_drift.retrieval import encoding, pictures
 from neighborhood_drift.retrieval.pictures import Thumbnails, decode, picture_encoder
 
 GRAY = {"name": "pixels", "size": [4, 3], "mode": "L"}
@@ -214,7 +214,7 @@ def test_pixels_of_a_larger_picture_come_from_its_middle():
 def test_an_encoder_says_its_dimension(encoder):
     encode = picture_encoder(encoder)
     for made in (encode([]), encode([noise()]), encode([noise(), noise(seed=1)])):
-        assert made.shape[1] == pictures.encoded_dimension(encoder)
+        assert made.shape[1] == encoding.encoded_dimension(encoder)
 
 
 @pytest.mark.parametrize(
@@ -287,8 +287,10 @@ def test_thumbnails_of_files_and_archives(tmp_path):
         relative={"image": "a.png"},
     )
     small = Thumbnails(points)
-    assert small.picture("file").size == small.picture("packed").size == (32, 32)
-    assert small.png("gone") is None and small.png("relative") is None
+    for name in ("file", "packed"):
+        assert Image.open(io.BytesIO(small.png(name))).size == (32, 32)
+    assert small.picture("file").size == (64, 32) and small.picture("packed").size == (40, 30)
+    assert small.png("gone") is None and small.picture("gone") is None and small.png("relative") is None
     assert Thumbnails(points, folder=tmp_path).png("relative") == small.png("file")
     before = small.png("file")
     noise((64, 32), seed=5).save(tmp_path / "a.png")

@@ -18,6 +18,7 @@ from ..idx import SOURCE as FASHION_MNIST
 from ..images import cache_folder
 from .collection import Collection
 from .pictures import PIXELS, Thumbnails, checked_encoder
+from .store import Store
 
 PARAMETERS = {"metric": "l2", "M": 32, "ef_construction": 200, "ef": 50, "seed": 0}
 KEPT = 2000  # points from which on building takes so long that the graph is kept
@@ -64,14 +65,16 @@ def sample_collection(
     data = _dataset(name, data_dir)
     count = whole_number(points, "points", 0)
     count = min(count or len(data.vectors), len(data.vectors))
-    base = _scaled(data, data.vectors[:count])
-    names = list(data.names or [f"{data.name} {row}" for row in range(len(data.vectors))])[:count]
-    metadata = _metadata(data, names)
+    base, metadata = scaled(data, data.vectors[:count]), point_metadata(data)[:count]
     collection = _kept(data, base, metadata, progress)
     collection._path = None  # a later save() names its own folder: what is kept here stays as it is
-    images = None if data.images is None else data.images[:count]
-    queries = None if data.queries is None else _scaled(data, data.queries)
-    return collection, Thumbnails(collection, images, names), queries
+    queries = None if data.queries is None else scaled(data, data.queries)
+    return collection, dataset_thumbnails(collection, data), queries
+
+
+def dataset_thumbnails(store: Store, data: Dataset) -> Thumbnails:
+    """Small pictures of a store's points, found in a data set by the names in their metadata."""
+    return Thumbnails(store) if data.images is None else Thumbnails(store, data.images, _names(data))
 
 
 def dataset_encoder(data: Dataset) -> dict | None:
@@ -94,17 +97,23 @@ def _is_pixels(data: Dataset) -> bool:
     return data.provenance.get("source") == FASHION_MNIST
 
 
-def _scaled(data: Dataset, values) -> np.ndarray:
+def scaled(data: Dataset, values) -> np.ndarray:
+    """Vectors of a data set as float32; the pixels of Fashion-MNIST from 0 to 1."""
     single = vectors(values, data.name)
     return single / np.float32(255) if _is_pixels(data) else single
 
 
-def _metadata(data: Dataset, names) -> list[dict]:
-    rows: list[dict] = [{} if data.images is None else {"image": name} for name in names]
+def point_metadata(data: Dataset) -> list[dict]:
+    """Metadata of a data set's base: ``label`` where there are labels, and ``image`` where there are pictures."""
+    rows: list[dict] = [{} if data.images is None else {"image": name} for name in _names(data)]
     if data.labels is not None:
-        for row, label in zip(rows, data.labels, strict=False):
+        for row, label in zip(rows, data.labels, strict=True):
             row["label"] = data.classes[label] if data.classes else str(label)
     return rows
+
+
+def _names(data: Dataset) -> list[str]:
+    return list(data.names or [f"{data.name} {row}" for row in range(len(data.vectors))])
 
 
 def _kept(data: Dataset, base: np.ndarray, metadata: list[dict], progress: bool) -> Collection:

@@ -1,29 +1,34 @@
-"""Pictures in and out: files decoded safely, pictures to the vectors of a collection, small pictures of its points."""
+"""Pictures in and out: files decoded safely, pictures to the vectors of a collection, pictures of its points."""
 
 from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from ..checks import InputError, one_of, whole_number
-from ..datasets import bundled_folder
-from ..encoders import ENCODERS, load_encoder
+from ..checks import InputError
 from ..images import thumbnail
+from .encoding import PIXELS, checked_encoder, open_encoder, picture_encoder
 from .store import Id, Store
 
+__all__ = [
+    "PIXELS",
+    "NotAPicture",
+    "Thumbnails",
+    "TooLarge",
+    "checked_encoder",
+    "decode",
+    "open_encoder",
+    "picture_encoder",
+    "read_picture",
+]
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 MOST_BYTES, MOST_PIXELS = 10 * 2**20, 40_000_000
-PIXELS = "pixels"
-MODES = {"L": 1, "RGB": 3}  # numbers a pixel
-BATCH = 16
 _MOST_SCANS = 100  # a progressive JPEG has about ten; each costs a pass over all pixels
-_MOST_SIDE = 1024
 
 
 class TooLarge(InputError):
@@ -86,100 +91,6 @@ def decode(data: bytes, *, most_bytes: int = MOST_BYTES, most_pixels: int = MOST
         raise InputError(f"the picture is truncated or damaged ({str(error).rstrip('.')}).") from error
 
 
-def checked_encoder(encoder) -> dict:
-    """Return an encoder's description if it is one, as `picture_encoder` takes it.
-
-    >>> checked_encoder({"name": "pixels", "size": [28, 28], "mode": "L"})
-    {'name': 'pixels', 'size': [28, 28], 'mode': 'L'}
-    >>> checked_encoder({"name": "resnet51"})
-    Traceback (most recent call last):
-    neighborhood_drift.checks.InputError: encoder is 'resnet51'; known are pixels, resnet50, ...
-    """
-    if not isinstance(encoder, dict):
-        raise InputError(f"the encoder is {encoder!r}; it must be a dict with a name, such as {{'name': 'pixels'}}.")
-    if one_of(encoder.get("name"), (PIXELS, *ENCODERS), "encoder") != PIXELS:
-        return encoder
-    size = encoder.get("size")
-    if not isinstance(size, (list, tuple)) or len(size) != 2:
-        raise InputError(f"size of the encoder is {size!r}; it must be [width, height].")
-    sides = [whole_number(side, "a side of the encoder", 1, _MOST_SIDE) for side in size]
-    return {**encoder, "size": sides, "mode": one_of(encoder.get("mode"), MODES, "mode of the encoder")}
-
-
-def encoded_dimension(encoder: dict) -> int:
-    """Numbers in a vector that an encoder makes of a picture.
-
-    >>> encoded_dimension({"name": "pixels", "size": [28, 28], "mode": "L"}), encoded_dimension({"name": "resnet18"})
-    (784, 512)
-    """
-    encoder = checked_encoder(encoder)
-    if encoder["name"] != PIXELS:
-        return ENCODERS[encoder["name"]].dimension
-    return encoder["size"][0] * encoder["size"][1] * MODES[encoder["mode"]]
-
-
-def picture_encoder(encoder: dict, weights=None, *, device: str = "auto") -> Callable[[Sequence], np.ndarray]:
-    """How a picture becomes a vector of a collection: a function of a list of RGB PIL images to (m, d) float32.
-
-    Parameters
-    ----------
-    encoder : dict
-        ``{"name": "pixels", "size": [width, height], "mode": "L" or "RGB"}``: the picture, cut to that shape around
-        its middle and resized, its pixels row by row from 0 to 1; or the name of a row of `ENCODERS` with its
-        ``weights`` (a file name) and ``weights_sha256``.
-    weights : path, optional
-        The file of weights; by default one of that name in the bundled data, or the library's own.
-    device : str, default "auto"
-        As for `load_encoder`.
-
-    Raises
-    ------
-    InputError
-        Unknown encoder, torch missing, weights that are not at hand or not those of the collection.
-
-    Examples
-    --------
-    >>> encode = picture_encoder({"name": "pixels", "size": [2, 1], "mode": "L"})
-    >>> encode([Image.new("RGB", (2, 1), "white")])
-    array([[1., 1.]], dtype=float32)
-    """
-    encoder = checked_encoder(encoder)
-    if encoder["name"] == PIXELS:
-        return partial(_pixels, size=tuple(encoder["size"]), mode=encoder["mode"])
-    loaded = load_encoder(encoder["name"], weights or _weights(encoder), device=device)
-    wanted = encoder.get("weights_sha256") or loaded.weights_sha256
-    if loaded.weights_sha256 != wanted:
-        raise InputError(
-            f"weights {loaded.weights} are not those that made the vectors ({encoder.get('weights')}, sha256 "
-            f"{wanted[:12]}...); name that file."
-        )
-    return partial(_batches, loaded)
-
-
-def _pixels(pictures, size, mode) -> np.ndarray:
-    fitted = [ImageOps.fit(picture.convert(mode), size, Image.Resampling.BILINEAR) for picture in pictures]
-    rows = [np.asarray(picture, np.float32).ravel() for picture in fitted]
-    return np.stack(rows) / np.float32(255) if rows else np.empty((0, size[0] * size[1] * MODES[mode]), np.float32)
-
-
-def _batches(loaded, pictures) -> np.ndarray:
-    if not pictures:
-        return np.empty((0, ENCODERS[loaded.name].dimension), np.float32)
-    return np.concatenate([loaded(pictures[at : at + BATCH]) for at in range(0, len(pictures), BATCH)])
-
-
-def _weights(encoder: dict):
-    """The weights that a description names: a bundled file, or the library's own; else they are asked for."""
-    title = encoder.get("weights", "DEFAULT")
-    if title == "DEFAULT" or "_Weights." in title or title == " ".join(ENCODERS[encoder["name"]].clip):
-        return "DEFAULT"
-    for folder in sorted(bundled_folder().glob("*/")):
-        for file in (folder / Path(title).name, folder / f"{Path(title).name}.xz"):
-            if file.is_file():
-                return file
-    raise InputError(f"weights {title} of encoder {encoder['name']} are not at hand; name the file that holds them.")
-
-
 class Thumbnails:
     """Small pictures of the points of a store, 32 x 32 pixels, found by what a point's metadata has as ``image``.
 
@@ -232,9 +143,15 @@ class Thumbnails:
             return None
 
     def picture(self, id_: Id) -> Image.Image | None:
-        """The small picture of a point, RGB; None where it has none that can be read."""
-        data = self.png(id_)
-        return None if data is None else Image.open(io.BytesIO(data)).convert("RGB")
+        """The picture of a point, RGB, in full where it is a file; None where it has none that can be read."""
+        name = _name(self._store.metadata([id_])[0])
+        if name in self._rows:
+            return Image.fromarray(self._images[self._rows[name]])
+        file = None if name is None else self._file(name)
+        try:
+            return None if file is None else read_picture(file)
+        except InputError:
+            return None
 
     def _file(self, name: str) -> Path | None:
         path = _path(name, self._folder)
@@ -301,5 +218,3 @@ def _outer(path: Path) -> Path:
     'nowhere/a.png'
     """
     return next((one for one in path.parents if one.suffix.lower() == ".zip" and one.is_file()), path)
-
-
