@@ -128,10 +128,11 @@ def explore(
     hardest = round(HARDEST_SHARE * shown)
     random, rest = np.split(pool, [shown - hardest])
     k, ef = start
-    kept = overlap(
-        exact_neighbors(base, queries[rest], k=k, metric=metric), indexes[FIRST].search(queries[rest], k, ef=ef)
-    )
-    rows = np.concatenate([np.sort(random), rest[np.lexsort((rest, kept))[:hardest]]])
+    if hardest:
+        near = exact_neighbors(base, queries[rest], k=k, metric=metric)
+        kept = overlap(near, indexes[FIRST].search(queries[rest], k, ef=ef))
+        rest = rest[np.lexsort((rest, kept))[:hardest]]
+    rows = np.concatenate([np.sort(random), rest[:hardest]])
 
     asked = queries[rows]
     exact = exact_neighbors(base, asked, k=min(DEPTH * max(ks), len(base)), metric=metric)
