@@ -27,8 +27,7 @@ def still(lists, searched) -> Figure:
     searched : retrieval.searched.Searched
         One without pictures has labels, or ids, in their places.
     """
-    number = min(lists.random, len(lists.rows) - 1)
-    k, ef = lists.start
+    number, (k, ef) = lists.first, lists.start
     true = lists.exact.ids[number]
     got = [one for one in lists.found[FIRST, ef, k][number] if one != MISSING]
     rank = {int(one): place for place, one in enumerate(true, start=1)}
@@ -39,8 +38,8 @@ def still(lists, searched) -> Figure:
         axes.set_axis_off()
     asked, text, *panels = grid.flat
     _asked(asked, searched, int(lists.rows[number]))
-    overlap = lists.overlaps(FIRST, ef, k)[number]
-    text.text(0, 0.5, f"{label(FIRST)}: {SEARCHES[FIRST]}\nk = {k}, ef = {ef}, overlap {overlap:.2f}", va="center", fontsize=9)
+    words = f"{label(FIRST)}: {SEARCHES[FIRST]}\nk = {k}, ef = {ef}, overlap {lists.overlaps(FIRST, ef, k)[number]:.2f}"
+    text.text(0, 0.5, words, va="center", fontsize=9)
     for axes, title, ids, other, mark in (
         (panels[0], "exact neighbors", true[:k], set(got), MISSED),
         (panels[1], "approximate neighbors", got, set(true[:k]), INSTEAD),

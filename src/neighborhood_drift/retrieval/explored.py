@@ -8,8 +8,11 @@ import numpy as np
 
 from ..checks import InputError, vectors, whole_number
 from ..exact import exact_neighbors
+from ..facts import fixed, interval
 from ..indexes import build_indexes
+from ..intervals import bootstrap_means, limits
 from ..metrics import overlap
+from ..names import word
 from ..neighbors import MISSING, Neighbors
 
 # One row a search that can be chosen: what its effort does, for readers. The first is shown at first.
@@ -58,6 +61,11 @@ class Explored:
     start: tuple[int, int]
     exact: Neighbors
     found: dict[tuple[str, int, int], np.ndarray]
+
+    @property
+    def first(self) -> int:
+        """The query shown first: the one whose lists differ most, where such queries were sought."""
+        return min(self.random, len(self.rows) - 1)
 
     def overlaps(self, engine: str, ef: int, k: int) -> np.ndarray:
         """(m,) share of the k true ids that a search returned."""
@@ -138,6 +146,33 @@ def explore(
     exact = exact_neighbors(base, asked, k=min(DEPTH * max(ks), len(base)), metric=metric)
     found = {(name, ef, k): indexes[name].search(asked, k, ef=ef).ids for name in SEARCHES for ef in efs for k in ks}
     return Explored(rows, len(random), len(pool), ks, efs, start, exact, found)
+
+
+def facts_of(lists: Explored, *, seed: int = 0) -> dict:
+    """What the paper says of an explorer, each fact's name beginning with ``explorer_``.
+
+    Parameters
+    ----------
+    lists : Explored
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    dict
+        How many queries it shows, of which kind, and out of how many; k and ef at first; and at these the overlap of
+        the query shown first and, for each search, that of the queries drawn at random, with 95 % interval over them.
+    """
+    k, ef = lists.start
+    shares = np.stack([lists.overlaps(name, ef, k)[: lists.random] for name in SEARCHES], axis=1)
+    low, high = limits(bootstrap_means(shares, seed=seed))
+    known = {"queries": len(lists.rows), "random": lists.random, "hardest": len(lists.rows) - lists.random}
+    known |= {"examined": lists.examined, "k": k, "ef": ef, "k_max": max(lists.ks), "ef_max": max(lists.efs)}
+    known["first_overlap"] = fixed(lists.overlaps(FIRST, ef, k)[lists.first], 2)
+    for place, name in enumerate(SEARCHES):
+        known[f"overlap_{word(name)}"] = fixed(shares[:, place].mean())
+        known[f"overlap_{word(name)}_interval"] = interval(low[place], high[place])
+    return {f"explorer_{name}": value for name, value in known.items()}
 
 
 def _nearest(offered, wanted: int) -> int:

@@ -97,7 +97,7 @@ def _html(lists: Explored, searched: Searched) -> str:
     data = {
         "searches": [{"name": label(name), "effort": effort} for name, effort in SEARCHES.items()],
         "ks": lists.ks, "efs": lists.efs, "start": lists.start,
-        "random": lists.random, "examined": lists.examined, "depth": lists.exact.k,
+        "random": lists.random, "first": lists.first, "examined": lists.examined, "depth": lists.exact.k,
         "ids": ids.tolist(), "rows": lists.rows.tolist(), "columns": COLUMNS, "labels": None, "names": [], "sheet": "",
         "queries": queries,
     }  # fmt: skip
@@ -142,7 +142,7 @@ def _query(lists: Explored, number: int) -> tuple[np.ndarray, dict]:
 
 
 def _sheet(pictures: np.ndarray) -> str:
-    """Pictures side by side in one JPEG, base64; colors are not thinned out, so that none runs into the next picture."""
+    """Pictures side by side in one JPEG, base64; colors at full resolution, or they would run into the next picture."""
     count, height, width, _ = pictures.shape
     rows = -(-count // COLUMNS)
     sheet = np.zeros((rows * COLUMNS, height, width, 3), dtype=np.uint8)
