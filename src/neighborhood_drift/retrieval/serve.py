@@ -99,7 +99,7 @@ def _opened(location, data, data_dir, points):
     from .opening import open_store
     from .pictures import Thumbnails
 
-    store = open_store(location)
+    store = open_store(location, create=False)
     return store, Thumbnails(store)
 
 

@@ -298,7 +298,12 @@ def _errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException):
-        return told(error.status_code, str(error.detail), error.headers)
+        path = request.url.path[:200]
+        sentences = {
+            404: "There is no such path; /docs lists those there are.",
+            405: f"{path} does not take {request.method}; /docs lists what it takes.",
+        }
+        return told(error.status_code, sentences.get(error.status_code, str(error.detail)), error.headers)
 
     @app.exception_handler(OSError)
     async def disk(request: Request, error: OSError):

@@ -28,7 +28,7 @@ DEFAULT_EF = 50
 class Graphs:
     """FAISS's graph of the points of a store at one moment, with its two searches."""
 
-    version: int
+    moment: tuple
     ids: tuple[Id, ...]
     rows: dict[Id, int]
     searches: dict
@@ -45,22 +45,33 @@ class Engines:
 
     Notes
     -----
-    A graph is of one version of the points, which `changed` counts up: after a change it is built anew, because lists
-    of two engines are compared only over the same points.
+    A graph is of the points at one moment: after a change it is built anew, because lists of two engines are compared
+    only over the same points. `changed` tells of a change; a store that counts its changes itself, as ``version`` of
+    `Store.info`, is asked too.
+
+    Examples
+    --------
+    >>> from neighborhood_drift import Collection
+    >>> points = Collection(1)
+    >>> _ = points.add([[0.0], [1.0], [3.0]], ids=["a", "b", "c"])
+    >>> engines = Engines(points, Limits())
+    >>> engines.prepare().join()
+    >>> engines.search("stays", np.array([[0.9]]), k=2, ef=10).ids
+    (('b', 'a'),)
     """
 
     def __init__(self, store: Store, limits: Limits):
         self.store, self.limits = store, limits
-        self.version = 0
+        self._changes = 0
         self._graphs: Graphs | None = None
         self._building: threading.Thread | None = None
-        self._failed: tuple[int, str] | None = None
+        self._failed: tuple[tuple, str] | None = None
         self._lock = threading.Lock()
 
     def changed(self) -> None:
         """Say that points were added or deleted; a graph built before is not searched any more."""
         with self._lock:
-            self.version += 1
+            self._changes += 1
 
     def rules(self) -> list[dict]:
         """Name, label and readiness of each rule."""
@@ -118,11 +129,11 @@ class Engines:
 
     def _current(self) -> Graphs | None:
         graphs = self._graphs
-        return graphs if graphs is not None and graphs.version == self.version else None
+        return graphs if graphs is not None and graphs.moment == self._moment() else None
 
     def _refusal(self) -> str:
         count, failed = self.store.count(), self._failed
-        if failed is not None and failed[0] == self.version:
+        if failed is not None and failed[0] == self._moment():
             return failed[1]
         if count * (self.store.dimension or 0) * 4 > self.limits.engine_bytes:
             return (
@@ -131,26 +142,29 @@ class Engines:
             )
         return ""
 
+    def _moment(self) -> tuple:
+        return self._changes, self.store.info().get("version")
+
     def _build(self) -> None:
-        version = self.version
+        moment = self._moment()
         try:
-            version, ids, vectors = self._points()
+            moment, ids, vectors = self._points()
             about = self.store.info()
             params = {name: about[name] for name in ("M", "ef_construction") if about.get(name)}
             stays = build_index("faiss-hnsw", vectors, metric=self.store.metric, **params)
             searches = {STAYS: stays, FAISS_FOLLOWS: stays.unbounded()}
-            self._graphs = Graphs(version, ids, {one: row for row, one in enumerate(ids)}, searches)
+            self._graphs = Graphs(moment, ids, {one: row for row, one in enumerate(ids)}, searches)
         except Exception as error:  # whatever it was, the same points would fail again
-            self._failed = (version, f"FAISS's graph could not be built: {error}")
+            self._failed = (moment, f"FAISS's graph could not be built: {error}")
         finally:
             with self._lock:
                 self._building = None
 
-    def _points(self) -> tuple[int, tuple[Id, ...], np.ndarray]:
+    def _points(self) -> tuple[tuple, tuple[Id, ...], np.ndarray]:
         for _ in range(AGAIN):
-            version, ids = self.version, self.store.ids()
+            moment, ids = self._moment(), self.store.ids()
             with suppress(InputError):  # a point was deleted since
-                return version, tuple(ids), self.store.vectors(ids)
+                return moment, tuple(ids), self.store.vectors(ids)
         raise InputError("the points changed all the while.")
 
 
