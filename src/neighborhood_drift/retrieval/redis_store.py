@@ -25,7 +25,7 @@ class RedisStore(RemoteStore):
     Redis knows the cosine only. Its search keeps max(EF, k) points; see `RedisIndex` for the queue that it limits. The
     exact search (TRUTH) compares with all points. Vectors come back to float32's rounding, as Redis keeps them with
     length 1. The keys stay when the store is closed: how safely depends on the server's persistence (RDB, AOF), and
-    `save` asks it for a snapshot. Redis Cluster keeps all keys of a store on one node.
+    `save` asks it for a snapshot. In a Redis Cluster all keys of a store are on one node; name that one.
 
     Parameters
     ----------
