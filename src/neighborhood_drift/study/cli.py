@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from ..checks import InputError
 from ..files import DISK
+from ..retrieval.cli import index
 from ..retrieval.serve import serve
 from . import compare as comparing
 from . import render as rendering
@@ -214,3 +215,4 @@ app.command()(embed)
 app.command()(neighbors)
 app.command()(serve)
 app.command()(tune)
+app.add_typer(index, name="index")

@@ -1,0 +1,107 @@
+"""Points put into a store part by part, saved on the way, so that a stopped command goes on where it was."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from ..checks import InputError
+from .incoming import Incoming
+from .store import Id, Store
+
+PART = 256
+SAVE_EVERY = 60.0  # seconds between two saves, at least
+MOST_SAVING = 0.1  # share of the time that saves may take
+COMPARED = 64  # points that are compared before a build goes on
+
+
+@dataclass
+class Filled:
+    """What `fill` did.
+
+    Parameters
+    ----------
+    added : int
+        Points that were put in.
+    known : int
+        Points that were there already and were left as they are.
+    saved : int
+        How many of the added ones are kept, whatever happens next.
+    """
+
+    added: int = 0
+    known: int = 0
+    saved: int = 0
+
+
+def fill(store: Store, incoming: Incoming, ids: list[Id], done: Filled, *, replace=False, progress=True) -> None:
+    """Add points, those that are there already left out, and save now and then and at the end.
+
+    Parameters
+    ----------
+    store : Store
+    incoming : Incoming
+    ids : list
+        One a point.
+    done : Filled
+        Kept up to date on the way, for who is interrupted.
+    replace : bool, default False
+        Whether points that are there already are put in anew.
+    progress : bool, default True
+    """
+    there = set() if replace else set(store.ids())
+    rows = [row for row, one in enumerate(ids) if one not in there]
+    done.known = len(ids) - len(rows)
+    saved, pause = time.monotonic(), SAVE_EVERY
+    with tqdm(total=len(ids), initial=done.known, desc="points", unit="point", disable=not progress) as bar:
+        for start in range(0, len(rows), PART):
+            part = rows[start : start + PART]
+            store.add(
+                incoming.read(part), [ids[row] for row in part], [incoming.metadata[row] for row in part],
+                replace=replace,
+            )  # fmt: skip
+            done.added += len(part)
+            bar.update(len(part))
+            if time.monotonic() - saved > pause:
+                began = time.monotonic()
+                store.save()
+                done.saved, saved = done.added, time.monotonic()
+                pause = max(SAVE_EVERY, (saved - began) / MOST_SAVING)
+    store.save()
+    done.saved = done.added
+
+
+def refuse_others(store: Store, incoming: Incoming, ids: list[Id], asked: dict, where) -> None:
+    """Raise an `InputError` unless a store is empty or holds a part of the points, as the same build left it.
+
+    Parameters
+    ----------
+    store : Store
+    incoming : Incoming
+    ids : list
+        One a point.
+    asked : dict
+        Parameters of the build, those that the store tells of are compared.
+    where
+        The location, for the message.
+    """
+    held = store.ids()
+    if not held:
+        return
+    row_of = {one: row for row, one in enumerate(ids)}
+    told = store.info()
+    changed = [name for name, value in asked.items() if name in told and told[name] != value]
+    same = not changed and all(one in row_of for one in held)
+    if same and not incoming.images:
+        seen = [*held[:COMPARED], *held[-COMPARED:]]
+        seen = list(dict.fromkeys(seen))
+        same = np.allclose(store.vectors(seen), incoming.read([row_of[one] for one in seen]), rtol=1e-5, atol=1e-6)
+    if not same:
+        why = f" ({', '.join(changed)} differ)" if changed else ""
+        raise InputError(
+            f"{where} holds {len(held):,} points of another build{why}; name another location, or add to it by "
+            "`index add`."
+        )
