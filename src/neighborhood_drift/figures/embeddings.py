@@ -187,11 +187,11 @@ def dimension(estimates: pd.DataFrame, two_nn: float) -> Figure:
     return figure
 
 
-def no_images() -> Figure:
-    """A figure that says in one line that there is nothing to show."""
+def no_images(told: str = "These vectors come without images.") -> Figure:
+    """A figure that says in one line why there is nothing to show."""
     figure, axes = style.new(size=(6.4, 0.5))
     axes.set_axis_off()
-    axes.text(0, 0.5, "These vectors come without images.", va="center")
+    axes.text(0, 0.5, told, va="center")
     return figure
 
 

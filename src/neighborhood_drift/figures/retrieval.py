@@ -37,7 +37,7 @@ def effort(table: pd.DataFrame) -> Figure:
     if before["accuracy_change"].isna().all():
         right.annotate("no labels", (0.5, 0.5), xycoords="axes fraction", ha="center")
     left.set(ylabel="overlap with the exact neighbors")
-    right.set(ylabel="accuracy of the vote − with exact neighbors")
+    right.set(ylabel="change of the vote's accuracy")
     for axes in (left, right):
         axes.set_xlabel("ef")
         style.logarithmic(axes.xaxis)
@@ -84,9 +84,10 @@ def nearest(searched, exact, rows, *, columns: int = 10) -> Figure:
     if searched.images is None:
         return no_images()
     columns = min(columns, exact.k)
-    figure, grid = _grid(len(rows), columns)
+    figure, grid = _grid(len(rows), columns, 1.25)
     for axes, query in zip(grid, rows, strict=True):
         _query(axes[0], searched, query)
+        _class(axes[0], searched, query, -0.05)
         for axis, point in zip(axes[1:], exact.ids[query][:columns], strict=True):
             _picture(axis, searched.images, point)
     grid[0, 0].set_title("query", fontsize=8)
@@ -99,7 +100,7 @@ def differences(searched, exact, approx, rows, *, columns: int = 10) -> Figure:
     Parameters
     ----------
     searched : retrieval.searched.Searched
-        One without images gives a figure that says so in one line.
+        One without images gives a figure that says so in one line, and so does an empty ``rows``.
     exact, approx : Neighbors
     rows : sequence of int
         Queries.
@@ -107,6 +108,8 @@ def differences(searched, exact, approx, rows, *, columns: int = 10) -> Figure:
     """
     if searched.images is None:
         return no_images()
+    if not len(rows):
+        return no_images("No list differs from the exact one.")
     columns = min(columns, exact.k)
     figure, grid = _grid(2 * len(rows), columns)
     for place, query in enumerate(rows):
@@ -118,17 +121,17 @@ def differences(searched, exact, approx, rows, *, columns: int = 10) -> Figure:
                 _picture(axis, searched.images, point)
                 if point >= 0 and point not in other:
                     _mark(axis, *sign)
+        _class(grid[2 * place + 1, 0], searched, query, 0.97)
         for line, text in ((0, "exact"), (1, "found")):
             grid[2 * place + line, 0].set_ylabel(text, rotation=0, ha="right", va="center", fontsize=8)
-    if len(rows):
-        grid[0, 0].set_title("query", fontsize=8)
+    grid[0, 0].set_title("query", fontsize=8)
     return figure
 
 
-def _grid(lines: int, columns: int):
+def _grid(lines: int, columns: int, height: float = 1.05):
     width = 6.4
-    size = (width, max(1, lines) * width / (columns + 2) * 1.08)
-    figure, grid = style.new(max(1, lines), columns + 1, size=size, squeeze=False)
+    size = (width, 0.3 + lines * height * width / (columns + 2))
+    figure, grid = style.new(lines, columns + 1, size=size, squeeze=False)
     for axes in grid.ravel():
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
@@ -139,9 +142,12 @@ def _grid(lines: int, columns: int):
 def _query(axes, searched, query: int) -> None:
     _picture(axes, searched.query_images, query)
     axes.spines[:].set(visible=True, color=style.BLACK, linewidth=1.8)
+
+
+def _class(axes, searched, query: int, height: float) -> None:
     if searched.query_labels is not None and len(searched.classes):
-        label = searched.query_labels[query]
-        axes.set_xlabel(searched.classes[label], fontsize=6, labelpad=1)
+        name = searched.classes[searched.query_labels[query]]
+        axes.text(0.5, height, name, transform=axes.transAxes, ha="center", va="top", fontsize=6)
 
 
 def _picture(axes, images, row: int) -> None:

@@ -18,7 +18,7 @@ from .searched import Searched
 from .store import Hits, Store
 
 BEFORE, LAZY, COMPACTED = STATES = ("all points", "deleted lazily", "compacted")
-TIMED = 500  # queries that are timed, at most
+TIMED = 200  # queries that are timed, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,7 +246,7 @@ def exchanged(of: Answers, ef: int, searched: Searched) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns query (row number), lost (true neighbors not returned), instead (points returned that are none), ratio
+        Columns query (row number), lost (true neighbors not returned), nearest (whether the first is among them), ratio
         (mean distance of those that came instead to that of the missed ones; nan where none came), missed_same and
         instead_same (share of each that has the query's label; nan without labels or where none came).
     """
@@ -257,8 +257,8 @@ def exchanged(of: Answers, ef: int, searched: Searched) -> pd.DataFrame:
             far, near = nb.distances[query][instead], of.exact.distances[query][missed]
             ratio = far.mean() / near.mean() if len(far) and near.mean() > 0 else np.nan
             same = [_same(ids, query, searched) for ids in (true[missed], got[instead])]
-            rows.append((query, int(missed.sum()), int(instead.sum()), ratio, *same))
-    table = pd.DataFrame(rows, columns=["query", "lost", "instead", "ratio", "missed_same", "instead_same"])
+            rows.append((query, int(missed.sum()), bool(missed[0]), ratio, *same))
+    table = pd.DataFrame(rows, columns=["query", "lost", "nearest", "ratio", "missed_same", "instead_same"])
     return table.sort_values(["lost", "ratio", "query"], ascending=[False, False, True], ignore_index=True)
 
 

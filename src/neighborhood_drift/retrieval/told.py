@@ -10,6 +10,8 @@ from ..intervals import bootstrap_means, limits
 from ..summaries import ABSENT
 from .measure import BEFORE, COMPACTED, LAZY, Life, exchanged, losses
 
+FEWEST = 20  # queries that an interval over queries takes
+
 
 def setting(one: Life, metric: str) -> dict[str, str]:
     """What a table of a separate run was measured on, in the words of ``separate.POINTS``."""
@@ -99,18 +101,20 @@ def exchange(one: Life, efs, *, state: str = BEFORE, seed: int = 0) -> pd.DataFr
     Returns
     -------
     DataFrame
-        One row an ef: ef, differing (share of the queries), lost (mean number, of those queries), most (lost by one
-        query), ratio, missed_same, instead_same and same_change (instead minus missed), the last four with ``_low`` and
-        ``_high``; nan where no lists differ.
+        One row an ef: ef, differing (share of the queries), nearest (share that missed its nearest neighbor), lost
+        (mean number, of those that differ), most (lost by one query), ratio, missed_same, instead_same and same_change
+        (instead minus missed), the last four with ``_low`` and ``_high``, which are nan where fewer than `FEWEST` lists
+        differ.
     """
     of, rows = one.of(state), []
     for ef in efs:
         table = exchanged(of, ef, one.searched)
         table["same_change"] = table["instead_same"] - table["missed_same"]
         names = ["ratio", "missed_same", "instead_same", "same_change"]
-        row = {"ef": ef, "differing": len(table) / len(of.exact.ids)}
+        count = len(of.exact.ids)
+        row = {"ef": ef, "differing": len(table) / count, "nearest": int(table["nearest"].sum()) / count}
         row |= {"lost": table["lost"].mean(), "most": int(table["lost"].max()) if len(table) else 0}
-        if len(table):
+        if len(table) >= FEWEST:
             values = table[names].to_numpy(dtype=np.float64)
             low, high = limits(bootstrap_means(values, seed=seed))
         else:
@@ -127,7 +131,8 @@ def exchange_table(table: pd.DataFrame) -> pd.DataFrame:
         {
             "ef": row.ef,
             "queries whose lists differ": percent(row.differing),
-            "lost by these": fixed(row.lost, 2),
+            "that miss the nearest": percent(row.nearest),
+            "lost by these": fixed(row.lost, 2) if row.most else "–",
             "most": row.most,
             "distance, instead to missed": _cell(row, "ratio"),
             "missed, of the query's class": _cell(row, "missed_same"),
@@ -195,12 +200,16 @@ def life_facts(one: Life, ef: int, word: str, *, seed: int = 0) -> dict[str, str
         found |= _with_interval(f"compacted_{name}", compacted, "overlap")
         found |= _with_interval(f"change_{name}", lazy, "change", 4)
         found[f"slower_{name}"] = number(lazy.milliseconds / compacted.milliseconds)
+        found[f"ms_{name}"] = number(before.milliseconds)
         found[f"faster_{name}"] = number(before.milliseconds_exact / before.milliseconds)
     found |= _with_interval("accuracy_exact", rows[BEFORE, efs[0]], "accuracy_exact")
-    for row in exchange(one, [efs[0]], seed=seed).itertuples():
-        found |= {"differing": percent(row.differing), "lost": fixed(row.lost, 2), "most": number(row.most)}
-        for name in ("ratio", "missed_same", "instead_same", "same_change"):
-            found |= _with_interval(name, row, name)
+    found["ms_exact"] = number(rows[BEFORE, ef].milliseconds_exact)
+    low, cited = exchange(one, [efs[0], ef], seed=seed).itertuples()
+    found |= {"differing_ef": percent(cited.differing), "nearest_lost_ef": percent(cited.nearest)}
+    found |= {"differing": percent(low.differing), "nearest_lost": percent(low.nearest)}
+    found |= {"lost": fixed(low.lost, 2), "most": number(low.most)}
+    for name in ("ratio", "missed_same", "instead_same", "same_change"):
+        found |= _with_interval(name, low, name)
     for name, state in (("chosen", BEFORE), ("chosen_compacted", COMPACTED)):
         chosen = one.chosen[state]
         low, high = limits(bootstrap_means(chosen["overlap"][:, None], seed=seed))
@@ -215,6 +224,8 @@ def _cell(row, name: str, decimals: int = 3) -> str:
     if not np.isfinite(value):
         return "–"
     low, high = getattr(row, f"{name}_low"), getattr(row, f"{name}_high")
+    if not np.isfinite(low):
+        return fixed(value, decimals)
     return f"{fixed(value, decimals)} ({interval(low, high, decimals)})"
 
 

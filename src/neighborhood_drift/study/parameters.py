@@ -29,6 +29,7 @@ LOWEST = {
     **dict.fromkeys(("smallest", "part_points", "dimensions", "k_retrieved", "nprobes", "batches"), 1),
     **dict.fromkeys(("random_sizes", "encoded_batches", "planned", "planned_queries"), 1),
     **dict.fromkeys(("pool_queries",), 0),
+    **dict.fromkeys(("shown", "explored"), 1),
     **dict.fromkeys(("pilot_queries", "sample_queries", "resplits", "sizes", "probe_ef", "probe_k"), 1),
     **dict.fromkeys(("M", "Ms"), 2),
 }
