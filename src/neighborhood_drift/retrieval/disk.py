@@ -144,7 +144,7 @@ def _read_state(path: Path, said: str, rebuild: bool) -> tuple[dict, State | Non
     if not document.is_file():
         raise InputError(f"{path} is damaged: {match[1]}/{ABOUT} is missing.")
     if sha256(document) != match[2]:
-        raise InputError(f"{path} is damaged: {match[1]}/{ABOUT} does not match its checksum.")
+        raise InputError(f"{path} is damaged: {match[1]}/{ABOUT} does not match its checksum in {CURRENT}.")
     about = json.loads(document.read_text(encoding="utf-8"))
     absent = [name for name in ("format", *DESCRIBED, "files") if name not in about]
     if absent:

@@ -51,6 +51,8 @@ def read_parts(path: Path, folder: Path, about: dict, rebuild: bool) -> State:
         kinds = {name: array.dtype for name, array in arrays.items()}
         if kinds != ARRAYS or points.shape != (len(ids), about["dimension"]):
             raise ValueError(f"vectors of shape {points.shape} for {len(ids)} ids")
+        if any(array.ndim > 1 for name, array in arrays.items() if name != "vectors"):
+            raise ValueError("ids or marks are no lists")
         if not len(deleted) == len(metadata) == len(ids):
             raise ValueError(f"{len(ids)} ids, {len(deleted)} marks, {len(metadata)} metadata")
     except (KeyError, ValueError, TypeError, StopIteration, EOFError) as error:
@@ -93,7 +95,7 @@ def ids_from_arrays(arrays: dict[str, np.ndarray]) -> list[Id]:
     text, ends = arrays["ids_text"].tobytes(), [0, *arrays["ids_text_ends"].tolist()]
     texts = [text[start:end].decode() for start, end in pairwise(ends)]
     whole, are_text = arrays["ids_whole"].tolist(), arrays["ids_are_text"].tolist()
-    if len(texts) != sum(are_text) or len(texts) + len(whole) != len(are_text):
+    if ends[-1] != len(text) or len(texts) != sum(are_text) or len(texts) + len(whole) != len(are_text):
         raise ValueError(f"{len(texts)} texts and {len(whole)} whole numbers for {len(are_text)} ids")
     kinds = {True: iter(texts), False: iter(whole)}
     return [next(kinds[one]) for one in are_text]

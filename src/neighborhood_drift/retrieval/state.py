@@ -17,7 +17,7 @@ from .store import HIGHEST_ID, Id
 HIGHEST_M = 10_000  # hnswlib takes no more
 FIRST_CAPACITY = 1024
 EXCLUSIVE_SECONDS = 0.005  # how long an insertion should keep searches waiting
-MOST_AT_ONCE = 1024  # points inserted in one moment
+LEAST_AT_ONCE, MOST_AT_ONCE = 8, 1024  # points inserted in one moment, the least for each thread
 QUERIES_AT_ONCE = 16  # queries that each thread searches before a change may come in
 SLOTS_AT_ONCE = 1 << 20  # slots of lists that one call of the library may fill
 
@@ -70,7 +70,9 @@ class State:
         self._base: tuple[int, np.ndarray] | None = None
         self._reach = 0
         self._highest: int | None = None
-        self._chunk = max(1, 16 * (settings.threads - 1))
+        self._chunk = self._least = LEAST_AT_ONCE * settings.threads
+        # with one thread its own time, as waiting for a processor says nothing about the points
+        self._clock = time.thread_time if settings.threads == 1 else time.perf_counter
         self.native = self._new_native() if native is None else native
 
     @property
@@ -107,13 +109,13 @@ class State:
             part = slice(start, min(start + self._chunk, len(points)))
             end = self.size + part.stop - start
             with self.lock.exclusive():
-                began = time.perf_counter()
+                began = self._clock()
                 try:
                     self.native.add_items(scaled[part], np.arange(self.size, end), num_threads=self.settings.threads)
                 finally:  # an interrupt arrives when the library returns: what it holds must have its rows
                     if self.native.get_current_count() == end:
                         self._write_rows(points[part], ids[part], metadata[part])
-                took = time.perf_counter() - began
+                took = self._clock() - began
             if tick is not None:
                 tick(part.stop - start)
             self._chunk = self._next_chunk(part.stop - start, took)
@@ -251,8 +253,7 @@ class State:
 
     def _next_chunk(self, count: int, seconds: float) -> int:
         fitting = int(count * EXCLUSIVE_SECONDS / max(seconds, 1e-6))
-        least = max(1, 16 * (self.settings.threads - 1))  # fewer are inserted by one thread
-        return max(least, min(fitting, 2 * self._chunk, MOST_AT_ONCE))
+        return max(self._least, min(fitting, 2 * self._chunk, MOST_AT_ONCE))
 
     def _new_native(self):
         settings = self.settings

@@ -280,7 +280,7 @@ def _as_json(one: dict) -> dict:
         raise InputError(f"metadata {one!r} is no dict; each is a dict or None.")
     try:
         return json.loads(json.dumps(one, allow_nan=False, default=lambda value: value.item()))
-    except (TypeError, ValueError, AttributeError):
+    except (TypeError, ValueError, AttributeError, RecursionError):
         raise InputError(
             f"metadata {one!r} cannot be written as JSON; values are text, finite numbers, lists and dicts."
         ) from None
