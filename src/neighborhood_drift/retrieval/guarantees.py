@@ -40,7 +40,7 @@ ROWS = {
         "yes, in float32",
         "yes, in float32",
     ),
-    "equal distances, exact search": ("in the order of adding",) * 4,
+    "equal distances, exact search": ("in the order of adding", *("in the order of adding, equal in float32",) * 3),
     "effort": (
         "follows k: max(ef, k)",
         "none: all points are compared",

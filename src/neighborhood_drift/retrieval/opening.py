@@ -49,21 +49,18 @@ def open_store(location, *, create: bool = True, **settings) -> Store:
     ['east', 'north']
     (('north',),)
     """
-    scheme, colon, rest = str(location).partition(":")
+    scheme, colon, _ = str(location).partition(":")
+    if isinstance(location, Path) or not colon or not _is_scheme(scheme):
+        return _open_folder(Path(location), create, settings)
+    if scheme not in SCHEMES:
+        raise InputError(f"{without_password(str(location))} is no location of a store; known are {KNOWN}.")
     try:
-        if isinstance(location, Path) or not colon or not _is_scheme(scheme):
-            return _open_folder(Path(location), create, settings)
-        if scheme in ("redis", "rediss"):
-            return _open_redis(str(location), create, settings)
-        kind, _, how = scheme.partition("+")
-        if kind == "qdrant" and how in ("http", "https", "file", "memory"):
-            return _open_qdrant(how, rest, create, settings)
+        return SCHEMES[scheme](str(location), create, settings)
     except ImportError as error:
         missing = getattr(error.__cause__ or error, "name", None)
         raise InputError(
             f"{scheme}: needs the package {missing}, which is missing; pip install 'neighborhood-drift[stores]'."
         ) from error
-    raise InputError(f"{without_password(str(location))} is no location of a store; known are {KNOWN}.")
 
 
 def _is_scheme(text: str) -> bool:
@@ -102,23 +99,35 @@ def _agreeing(collection: Collection, path: Path, settings: dict) -> Collection:
     return collection
 
 
-def _open_qdrant(how: str, rest: str, create: bool, settings: dict) -> Store:
+def _open_memory(location: str, create: bool, settings: dict) -> Store:
     from .qdrant_store import MEMORY, QdrantStore
 
     _refuse_unknown(QdrantStore, set(), settings)
-    if how == "memory":
-        if rest.strip("/"):
-            raise InputError(f"qdrant+memory:{rest} names something after the colon; nothing belongs there.")
-        return QdrantStore(MEMORY, NAME, **settings)
-    if how == "file":
-        if not rest:
-            raise InputError("qdrant+file: names no folder; write qdrant+file:FOLDER.")
-        if not create and not Path(rest).is_dir():
-            raise InputError(f"{rest} is no folder; check the location, or add points to make it.")
-        return _there(QdrantStore(rest, NAME, **settings), f"qdrant+file:{rest}", create)
-    address, name = _split(f"{how}:{rest}", 6333, "qdrant+")
+    rest = location.partition(":")[2]
+    if rest.strip("/"):
+        raise InputError(f"{location} names {rest} after the colon; nothing belongs there.")
+    return QdrantStore(MEMORY, NAME, **settings)
+
+
+def _open_embedded(location: str, create: bool, settings: dict) -> Store:
+    from .qdrant_store import QdrantStore
+
+    _refuse_unknown(QdrantStore, set(), settings)
+    folder = location.partition(":")[2]
+    if not folder:
+        raise InputError("qdrant+file: names no folder; write qdrant+file:FOLDER.")
+    if not create and not Path(folder).exists():
+        raise InputError(f"{folder} is no folder; check the location, or add points to make it.")
+    return _there(QdrantStore(folder, NAME, **settings), location, create)
+
+
+def _open_qdrant(location: str, create: bool, settings: dict) -> Store:
+    from .qdrant_store import QdrantStore
+
+    _refuse_unknown(QdrantStore, set(), settings)
+    address, name = _split(location.removeprefix("qdrant+"), 6333, "qdrant+")
     settings.setdefault("api_key", os.environ.get("QDRANT_API_KEY"))
-    return _there(QdrantStore(address, name, **settings), f"qdrant+{without_password(address)}/{name}", create)
+    return _there(QdrantStore(address, name, **settings), without_password(location), create)
 
 
 def _open_redis(location: str, create: bool, settings: dict) -> Store:
@@ -126,7 +135,7 @@ def _open_redis(location: str, create: bool, settings: dict) -> Store:
 
     _refuse_unknown(RedisStore, set(), settings)
     address, name = _split(location, 6379)
-    return _there(RedisStore(address, name, **settings), f"{without_password(address)}/{name}", create)
+    return _there(RedisStore(address, name, **settings), without_password(location), create)
 
 
 def _refuse_unknown(kind: type[Store], further: set[str], settings: dict) -> None:
@@ -157,3 +166,13 @@ def _split(location: str, port: int, before: str = "") -> tuple[str, str]:
         raise InputError(f"{shown} names no {lacks}; write {before}{parts.scheme}://HOST:{port}/NAME.")
     netloc = parts.netloc if parts.port else f"{parts.netloc.rstrip(':')}:{number}"
     return urlunsplit((parts.scheme, netloc, folder, parts.query, "")), unquote(name)
+
+
+SCHEMES = {
+    "qdrant+memory": _open_memory,
+    "qdrant+file": _open_embedded,
+    "qdrant+http": _open_qdrant,
+    "qdrant+https": _open_qdrant,
+    "redis": _open_redis,
+    "rediss": _open_redis,
+}
