@@ -3,11 +3,13 @@
 import hmac
 import json
 import logging
+import threading
 from typing import Annotated, Literal
 
-from fastapi import Depends, FastAPI, File, Form, Header, Query, Request, UploadFile
+from fastapi import Depends, FastAPI, File, Form, Query, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
@@ -21,7 +23,7 @@ from .engines import Engines
 from .guard import Guard
 from .limits import Limits, Refused
 from .metrics import Metrics
-from .searching import Pictures, Searcher
+from .searching import Pictures, Searcher, single
 
 log = logging.getLogger("neighborhood_drift.service")
 PATHS = (
@@ -56,21 +58,29 @@ class State:
         self.metrics = Metrics(store)
         self.engines = Engines(store, limits)
         self.pictures = Pictures(getattr(store, "encoder", None), weights)
-        self.searcher = Searcher(store, self.engines, thumbnails, limits, self.metrics)
+        self.searcher = Searcher(store, self.engines, thumbnails, self.metrics)
         self.thumbnails = thumbnails
         self.changes = 0
+        self._counting, self._saving = threading.Lock(), threading.Lock()
+
+    def note(self) -> None:
+        """Note that there is something to save."""
+        with self._counting:
+            self.changes += 1
 
     def changed(self, change: str, points: int) -> None:
         """Note that points were "added" or "deleted"."""
+        self.note()
         self.engines.changed()
-        self.changes += 1
         self.metrics.change(change, points)
 
     def save(self) -> None:
         """Save the store; a change that comes meanwhile stays noted."""
-        before = self.changes
-        self.store.save()
-        self.changes -= before
+        with self._saving:
+            before = self.changes
+            self.store.save()
+            with self._counting:
+                self.changes -= before
 
 
 def create_app(
@@ -198,52 +208,46 @@ def _reading(app: FastAPI, state: State, changes: Literal["open", "token", "clos
 
 def _searching(app: FastAPI, state: State) -> None:
     searcher = state.searcher
-    either = models.Compared | models.Found
+    either, limits = models.Compared | models.Found, state.limits
+    Search = models.bounded(limits).search
 
     @app.post("/search", response_model=either, responses=_answers(403, 404, 422, 503))
-    def search(asked: models.Search):
+    def search(asked: Search):
         """Search the neighbors of a vector, or of a stored point, which is left out of its own."""
         if asked.id is not None:
             return searcher.answer(searcher.vector_of(asked.id), asked, leave_out=asked.id)
-        return searcher.answer([asked.vector], asked)
+        return searcher.answer(single([asked.vector]), asked)
 
     @app.post(UPLOAD, response_model=either, responses=_answers(403, 415, 422, 503))
     def search_image(
         image: Annotated[UploadFile, File(description="PNG, JPEG, WebP, GIF or BMP")],
-        k: Annotated[int, Form(ge=1)] = 10,
-        ef: Annotated[int | None, Form(ge=1)] = None,
-        target: Annotated[models.Word | None, Form()] = None,
-        rule: Annotated[models.Word, Form()] = "follows-k",
+        k: Annotated[int, Form(ge=1, le=limits.k)] = 10,
+        ef: Annotated[int | None, Form(ge=1, le=limits.ef)] = None,
+        target: Annotated[models.TargetText | None, Form()] = None,
+        rule: Annotated[models.RuleName, Form()] = "follows-k",
         exact: Annotated[bool, Form()] = False,
         compare: Annotated[bool, Form()] = False,
     ):
         """Search the neighbors of an image."""
         options = models.Options(k=k, ef=ef, target=target, rule=rule, exact=exact, compare=compare)
-        return searcher.answer(state.pictures.vector(image.file.read(), state.limits), options)
+        return searcher.answer(state.pictures.vector(image.file.read(), limits), options)
 
 
 def _changing(app: FastAPI, state: State, permission) -> None:
-    store, limits = state.store, state.limits
+    store, taken = state.store, models.bounded(state.limits)
+    Points, Ids = taken.points, taken.ids
     guarded = {"dependencies": [Depends(permission)]}
 
-    def few(items, what: str) -> None:
-        if len(items) > limits.points:
-            raise InputError(f"{len(items)} {what} are given; at most {limits.points} are taken at a time.")
-
     @app.post("/points", response_model=models.Added, responses=_answers(401, 403, 422), **guarded)
-    def add(given: models.Points):
+    def add(given: Points):
         """Add points: all of them, or none."""
-        few(given.vectors, "vectors")
-        if len({len(vector) for vector in given.vectors}) > 1:
-            raise InputError("the vectors differ in length; all must have the collection's dimension.")
-        ids = store.add(given.vectors, given.ids, given.metadata, replace=given.replace)
+        ids = store.add(single(given.vectors), given.ids, given.metadata, replace=given.replace)
         state.changed("added", len(ids))
         return {"ids": ids, "points": store.count()}
 
     @app.post("/points/delete", response_model=models.Deleted, responses=_answers(401, 403, 404, 422), **guarded)
-    def delete(given: models.Ids):
+    def delete(given: Ids):
         """Delete points: all of them, or none."""
-        few(given.ids, "ids")
         ids = checked_ids(given.ids)
         try:
             deleted = store.delete(ids)
@@ -256,7 +260,7 @@ def _changing(app: FastAPI, state: State, permission) -> None:
     def compact():
         """Begin to free, in the background, what deleted points still take."""
         store.compact(background=True)
-        state.changes += 1
+        state.note()
         return {"status": "compacting", "points": store.count()}
 
     @app.post("/save", response_model=models.Done, responses=_answers(401, 403, 507), **guarded)
@@ -267,13 +271,19 @@ def _changing(app: FastAPI, state: State, permission) -> None:
 
 
 def _permission(token: str | None, read_only: bool):
-    def permission(authorization: Annotated[str, Header(include_in_schema=token is not None)] = ""):
-        if read_only:
-            raise Refused(403, "This service is read-only; it takes no changes.")
-        if token is not None and not hmac.compare_digest(authorization.encode(), f"Bearer {token}".encode()):
+    bearer = HTTPBearer(auto_error=False, description="the service's token")
+
+    def closed():
+        raise Refused(403, "This service is read-only; it takes no changes.")
+
+    def shown(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]):
+        if given is None or not hmac.compare_digest(given.credentials.encode(), token.encode()):
             raise Refused(401, "Changing data needs the header Authorization: Bearer and the service's token.")
 
-    return permission
+    def anyone():
+        pass
+
+    return closed if read_only else shown if token is not None else anyone
 
 
 def _errors(app: FastAPI) -> None:

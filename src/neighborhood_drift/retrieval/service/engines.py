@@ -56,7 +56,7 @@ class Engines:
     >>> _ = points.add([[0.0], [1.0], [3.0]], ids=["a", "b", "c"])
     >>> engines = Engines(points, Limits())
     >>> engines.prepare().join()
-    >>> engines.search("stays", np.array([[0.9]]), k=2, ef=10).ids
+    >>> engines.search("stays", np.array([[0.9]], np.float32), k=2, ef=10).ids
     (('b', 'a'),)
     """
 

@@ -120,7 +120,7 @@ class Guard:
             return 400, "The request names a host that is not served here; --allow-host adds one."
         if scope["method"] not in SAFE:
             origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
-            if site not in ("same-origin", "none") or (origin is not None and urlsplit_netloc(origin) != host.lower()):
+            if site not in ("same-origin", "none") or (origin is not None and authority_of(origin) != host.lower()):
                 return 403, "The request comes from a page of another site; only pages of this service may send it."
         length = headers.get("content-length", "0")
         if not length.isdecimal():
@@ -145,10 +145,10 @@ class Guard:
         return bounded
 
 
-def urlsplit_netloc(origin: str) -> str:
+def authority_of(origin: str) -> str:
     """Host and port of an origin, small letters; empty for one that is none, as of a sandboxed page.
 
-    >>> urlsplit_netloc("http://Localhost:8000"), urlsplit_netloc("null")
+    >>> authority_of("http://Localhost:8000"), authority_of("null")
     ('localhost:8000', '')
     """
     try:

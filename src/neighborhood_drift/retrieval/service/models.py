@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, create_model, field_validator, model_validator
 
 from ..store import HIGHEST_ID, LOWEST_ID
+from .limits import Limits
 
 MOST_DIMENSIONS = 65_536
 LONGEST_ID = 1_000  # characters
@@ -15,8 +17,8 @@ LONGEST_ID = 1_000  # characters
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Vector = Annotated[list[Number], Field(min_length=1, max_length=MOST_DIMENSIONS)]
 Id = Annotated[StrictInt, Field(ge=LOWEST_ID, le=HIGHEST_ID)] | Annotated[StrictStr, Field(max_length=LONGEST_ID)]
-# a rule of `engines.RULES`: an enumeration here would have to be kept in step with it
-Word = Annotated[str, Field(max_length=40)]
+RuleName = Literal["follows-k", "stays", "faiss-follows-k"]
+TargetText = Annotated[str, Field(max_length=40)]
 
 
 class Options(BaseModel):
@@ -24,16 +26,25 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    k: Annotated[int, Field(strict=True, ge=1, description="neighbors; the highest is in /info")] = 10
+    k: Annotated[int, Field(strict=True, ge=1, description="neighbors")] = 10
     ef: Annotated[int | None, Field(strict=True, ge=1, description="effort; null: the collection's own")] = None
-    target: Annotated[Word | None, Field(description="what to reach instead of ef, such as overlap=0.95")] = None
-    rule: Annotated[Word, Field(description="what ef means where k is higher; /info lists the rules")] = "follows-k"
+    target: Annotated[TargetText | None, Field(description="what to reach instead of ef, such as overlap=0.95")] = None
+    rule: Annotated[RuleName, Field(description="what ef means where k is higher; see /info")] = "follows-k"
     exact: Annotated[bool, Field(strict=True, description="the true neighbors")] = False
     compare: Annotated[bool, Field(strict=True, description="the true neighbors beside those found")] = False
 
 
 class Search(Options):
     """A search by a vector, or by the id of a point, which is then left out of its own neighbors."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["vector"], "properties": {"vector": {"type": "array"}, "id": {"type": "null"}}},
+                {"required": ["id"], "properties": {"id": {"type": ["integer", "string"]}, "vector": {"type": "null"}}},
+            ]
+        }
+    )
 
     vector: Vector | None = None
     id: Id | None = None
@@ -73,6 +84,33 @@ class Ids(BaseModel):
     ids: Annotated[list[Id], Field(min_length=1)]
 
 
+@dataclass(frozen=True)
+class Bounded:
+    """What requests send, within the limits of one service: its document names them, and no list is read past them."""
+
+    search: type[Search]
+    points: type[Points]
+    ids: type[Ids]
+
+
+def bounded(limits: Limits) -> Bounded:
+    """The models of a service with these limits.
+
+    >>> bounded(Limits(k=5)).search(id=0, k=6)
+    Traceback (most recent call last):
+    pydantic_core._pydantic_core.ValidationError: ...
+    """
+    few = Field(min_length=1, max_length=limits.points)
+    k = Annotated[int, Field(strict=True, ge=1, le=limits.k, description="neighbors")]
+    ef = Annotated[int, Field(strict=True, ge=1, le=limits.ef)]
+    effort = Annotated[ef | None, Field(description="effort; null: the collection's own")]
+    return Bounded(
+        create_model("Search", __base__=Search, __doc__=Search.__doc__, k=(k, 10), ef=(effort, None)),
+        create_model("Points", __base__=Points, __doc__=Points.__doc__, vectors=(Annotated[list[Vector], few], ...)),
+        create_model("Ids", __base__=Ids, __doc__=Ids.__doc__, ids=(Annotated[list[Id], few], ...)),
+    )
+
+
 class Problem(BaseModel):
     """What was wrong, in one sentence."""
 
@@ -101,7 +139,7 @@ class Found(BaseModel):
 
     k: int
     ef: int | None
-    rule: str
+    rule: RuleName
     seconds: Annotated[float, Field(description="time of the search itself")]
     found: int
     note: Annotated[str, Field(description="says where fewer than k came; else empty")]
@@ -135,7 +173,7 @@ class Listed(BaseModel):
 class Rule(BaseModel):
     """What a search's effort means, and which engine searches so."""
 
-    name: str
+    name: RuleName
     label: str
     ready: bool
     reason: Annotated[str, Field(description="why it is not ready; else empty")]

@@ -8,13 +8,25 @@ from urllib.parse import quote
 
 import numpy as np
 
-from ...checks import InputError, one_of, whole_number
+from ...checks import InputError
 from ..pictures import Thumbnails, decode, picture_encoder
 from ..store import Hits, Id, Store, overlap_of_hits
 from . import models
-from .engines import OWN, RULES, Engines
+from .engines import OWN, Engines
 from .limits import Limits, Refused
 from .metrics import Metrics
+
+
+def single(vectors: list[list[float]]) -> np.ndarray:
+    """(m, d) float32 of numbers from a request; what is too large becomes infinite, which the store refuses.
+
+    >>> single([[0.5, 1e300]])
+    array([[0.5, inf]], dtype=float32)
+    """
+    if len({len(vector) for vector in vectors}) > 1:
+        raise InputError("the vectors differ in length; all must have the collection's dimension.")
+    with np.errstate(over="ignore"):
+        return np.array(vectors, dtype=np.float32)
 
 
 class Pictures:
@@ -70,21 +82,16 @@ class Searcher:
     store : Store
     engines : Engines
     thumbnails : Thumbnails or None
-    limits : Limits
     metrics : Metrics
     """
 
-    def __init__(self, store: Store, engines: Engines, thumbnails: Thumbnails | None, limits: Limits, metrics: Metrics):
-        self.store, self.engines, self.thumbnails = store, engines, thumbnails
-        self.limits, self.metrics = limits, metrics
+    def __init__(self, store: Store, engines: Engines, thumbnails: Thumbnails | None, metrics: Metrics):
+        self.store, self.engines, self.thumbnails, self.metrics = store, engines, thumbnails, metrics
         self._tuning = threading.Lock()
 
     def answer(self, vector, options: models.Options, leave_out: Id | None = None) -> dict:
         """The neighbors of a (1, d) vector; `leave_out` is not among them."""
-        limits = self.limits
-        k = whole_number(options.k, "k", 1, limits.k)
-        ef = None if options.ef is None else whole_number(options.ef, "ef", 1, limits.ef)
-        rule = one_of(options.rule, RULES, "rule")
+        k, ef, rule = options.k, options.ef, options.rule
         if options.target is not None and ef is not None:
             raise InputError("both ef and target are given; give one of them.")
         if options.target is not None and rule != OWN:
