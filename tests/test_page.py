@@ -8,6 +8,7 @@ import shutil
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from neighborhood_drift.retrieval.pictures import Thumbnails  # noqa: E402
 from neighborhood_drift.retrieval.service.app import create_app  # noqa: E402
 from neighborhood_drift.retrieval.service.limits import Limits  # noqa: E402
 
+ROOT = Path(__file__).parents[1]
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 POINTS, SIDE = 400, 8
 WAIT = 20  # seconds until a started service answers
@@ -223,7 +225,7 @@ def test_rules_change_the_answer(tab, address):
     tab.focus("[value=stays]")
     answer = change(tab, lambda: tab.keyboard.press("ArrowDown"))
     assert answer["rule"] == "faiss-follows-k"
-    assert "max(ef, k) = 50" in tab.inner_text("#effort")
+    assert "the effort follows k" in tab.inner_text("#effort")
     assert len(ids(tab, "exact", ".missed")) == len(answer["missed"]) < low
 
 
@@ -281,6 +283,8 @@ def test_it_fits_a_phone(tab, request, which):
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360
     beyond = "[...document.querySelectorAll('button, input, p, h2, li')].filter(one => !one.closest('.hide'))"
     assert tab.evaluate(f"Math.max(...{beyond}.map(one => one.getBoundingClientRect().right))") <= 360
+    tab.locator("#stored button").last.click()  # the answer comes into view below what was pressed
+    playwright.expect(tab.locator("#answer")).to_be_in_viewport()
     left, right = (tab.locator(f"#{one}").bounding_box() for one in ("exact", "approximate"))
     assert left["y"] == right["y"] and left["x"] + left["width"] <= right["x"]
 
@@ -333,6 +337,18 @@ def test_an_image_is_searched(tab, address, way):
     assert "mine.png" in tab.inner_text("#query") and tab.locator("#picture canvas").count() == 1
     tab.focus("#k-range")  # the image stays the query
     assert change(tab, lambda: tab.keyboard.press("ArrowRight"))["exact"]["hits"][0]["id"] == 42
+
+
+def test_an_encoder_that_is_loaded_later_is_noted(tab, address):
+    def loading(route):
+        answer = route.fetch()
+        route.fulfill(response=answer, json=answer.json() | {"image_search": {"ready": False, "reason": "Not yet."}})
+
+    tab.route("**/info", times=1, handler=loading)
+    visit(tab, address)
+    assert tab.inner_text("#drop-note") == "Not yet."
+    tab.hover("#drop")
+    playwright.expect(tab.locator("#drop-note")).to_contain_text("at most 19.5 KiB")
 
 
 def test_a_bad_file_is_refused(tab, address):
@@ -435,6 +451,14 @@ def test_stored_points_are_paged(tab, address):
     tab.click("#previous")
     tab.wait_for_selector("#stored li:first-child [data-id='0']")
     assert tab.locator("#previous").is_disabled()
+
+
+def test_the_readme_shows_the_page():
+    shown = ROOT / "report" / "published" / "page.png"
+    assert "](report/published/page.png)" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert shown.stat().st_size <= 250_000
+    with Image.open(shown) as picture:
+        picture.verify()
 
 
 def test_few_points_and_none_are_said(tab, odd_address):
