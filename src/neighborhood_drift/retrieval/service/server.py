@@ -11,7 +11,7 @@ from collections.abc import Callable
 import uvicorn
 
 from ...checks import InputError
-from .app import State
+from .state import State
 
 log = logging.getLogger("neighborhood_drift.service")
 GRACE = 30  # seconds that running requests get at the end
