@@ -53,8 +53,8 @@ class Life:
     ----------
     searched : Searched
     states : tuple of Answers
-    deleted : int
-        Points deleted, drawn at random.
+    gone : (m,) int64
+        Ids of the points deleted, drawn at random; ascending.
     seconds : dict
         Processor time of "build" and "compact".
     chosen : dict of str to dict
@@ -64,7 +64,7 @@ class Life:
 
     searched: Searched
     states: tuple[Answers, ...]
-    deleted: int
+    gone: np.ndarray
     seconds: dict[str, float]
     chosen: dict[str, dict]
 
@@ -172,13 +172,13 @@ def life(
     seconds = {"build": _seconds(lambda: collection.add(searched.base, ids=range(n), metadata=about))}
     states = [answers(collection, searched, k, efs, BEFORE, repeats=repeats)]
     chosen = {BEFORE: _chosen(collection, searched, k, target, states[-1].exact)}
-    gone = np.random.default_rng([seed, 2]).choice(n, deleted, replace=False)
-    collection.delete(np.sort(gone))
+    gone = np.sort(np.random.default_rng([seed, 2]).choice(n, deleted, replace=False))
+    collection.delete(gone)
     states.append(answers(collection, searched, k, efs, LAZY, repeats=repeats))
     seconds["compact"] = _seconds(collection.compact)
     states.append(answers(collection, searched, k, efs, COMPACTED, repeats=repeats))
     chosen[COMPACTED] = _chosen(collection, searched, k, target, states[-1].exact)
-    return Life(searched, tuple(states), deleted, seconds, chosen)
+    return Life(searched, tuple(states), gone, seconds, chosen)
 
 
 def losses(one: Life, *, seed: int = 0) -> pd.DataFrame:

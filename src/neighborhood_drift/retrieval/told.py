@@ -185,7 +185,7 @@ def life_facts(one: Life, ef: int, word: str, *, seed: int = 0) -> dict[str, str
         "ef": number(ef),
         "ef_low": number(int(efs[0])),
         "ef_high": number(int(efs[-1])),
-        "deleted": number(one.deleted),
+        "deleted": number(len(one.gone)),
         "left": number(one.of(LAZY).points),
         "build_seconds": number(one.seconds["build"]),
         "compact_seconds": number(one.seconds["compact"]),
