@@ -27,7 +27,7 @@ from neighborhood_drift.tables import Table
 
 POINTS, DIMENSION, K, EF = 5_000, 128, 10, 100
 WRITERS, READERS = 4, 8
-OWN, AT_ONCE = 100, 8  # points that a writer keeps about, and those of one change
+OWN, AT_ONCE = 40, 8  # points that a writer keeps about, and those of one change
 
 
 class Run:

@@ -193,10 +193,40 @@ def test_a_reader_that_loses_its_state_to_a_save_reads_the_new_one(tmp_path, mon
     assert content(Collection.load(tmp_path)) == content(collection) and len(calls) == 3
 
 
-def files_of(tmp_path_factory):
-    collection, path = filled(), tmp_path_factory.mktemp("whole")
-    collection.save(path)
-    return path, [one.relative_to(path) for one in sorted(path.rglob("*")) if one.is_file() and one.name != ".lock"]
+def test_readers_and_a_writer_at_one_folder_at_once(tmp_path):
+    """Each load gives a state that was saved: for each new point one is gone."""
+    collection, done = filled(), threading.Event()
+    collection.save(tmp_path)
+    before = len(collection)
+
+    def save():
+        for number in range(40):
+            collection.add(points(1), [f"new {number}"])
+            collection.delete([250 + number])
+            collection.save()
+        done.set()
+
+    thread = threading.Thread(target=save)
+    thread.start()
+    while not done.is_set():
+        again = Collection.load(tmp_path)
+        new = sum(str(one).startswith("new") for one in again.ids())
+        assert len(again) == before
+        assert not set(range(250, 250 + new)) & set(again.ids()) and (new == 40 or 250 + new in again.ids())
+    thread.join()
+    assert content(Collection.load(tmp_path)) == content(collection)
+
+
+def test_what_a_killed_first_save_leaves_is_no_collection_and_no_hindrance(tmp_path):
+    (tmp_path / "state-000001").mkdir()
+    (tmp_path / "state-000001" / "vectors.npy").write_bytes(b"half")
+    (tmp_path / ".part-CURRENT-x").write_bytes(b"")
+    with pytest.raises(InputError, match="holds no collection"):
+        Collection.load(tmp_path)
+    collection = filled()
+    collection.save(tmp_path)
+    assert content(Collection.load(tmp_path)) == content(collection)
+    assert sorted(one.name for one in tmp_path.iterdir()) == [".lock", "CURRENT", "state-000002"]
 
 
 NAMES = [
@@ -207,7 +237,10 @@ NAMES = [
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    return files_of(tmp_path_factory)
+    """A collection's folder, and its files in it."""
+    path = tmp_path_factory.mktemp("whole")
+    filled().save(path)
+    return path, [one.relative_to(path) for one in sorted(path.rglob("*")) if one.is_file() and one.name != ".lock"]
 
 
 def test_the_form_has_these_files(whole):

@@ -12,10 +12,11 @@ from typing import ClassVar
 import numpy as np
 from tqdm import tqdm
 
+from .. import checks
 from ..calibration import parse_target
 from ..calibration.decide import Choice
 from ..calibration.targets import Target
-from ..checks import InputError, vectors, whole_number
+from ..checks import InputError, whole_number
 from ..indexes.base import DEFAULT_EF, HIGHEST_EF, refuse_overflow
 from . import answering, disk
 from .chosen import Chosen, ChosenEfforts, tuned
@@ -147,20 +148,18 @@ class Collection(Store):
             self._path, self._saved_version = path, version
 
     def add(
-        self, vectors_, ids: Iterable[Id] | None = None, metadata: Sequence[dict | None] | None = None, *,
+        self, vectors, ids: Iterable[Id] | None = None, metadata: Sequence[dict | None] | None = None, *,
         replace: bool = False, progress: bool = False,
     ) -> list[Id]:  # fmt: skip
-        points = vectors(vectors_, "vectors", metric=self.metric, dimension=self.dimension)
+        points = checks.vectors(vectors, "vectors", metric=self.metric, dimension=self.dimension)
         refuse_overflow(points, "vectors", self.metric)
         given = None if ids is None else checked_ids(ids, len(points))
         metadata = checked_metadata(metadata, len(points))
         with self._changes:
-            if self._state is None:
-                self._state = State(self._settings, points.shape[1])
-                self.dimension = points.shape[1]
-            elif self.dimension != points.shape[1]:
+            if self.dimension not in (None, points.shape[1]):  # it had none when the vectors were checked
                 raise InputError(f"vectors has {points.shape[1]} dimensions; the collection has {self.dimension}.")
-            state = self._state
+            self.dimension = points.shape[1]
+            self._state = state = self._state or State(self._settings, self.dimension)
             if given is None:
                 given = state.next_ids(len(points))
             elif not replace and any(one in state.row_of for one in given):
@@ -171,7 +170,9 @@ class Collection(Store):
         return given
 
     def search(self, queries, k: int = 10, *, ef: int | None = None, target=None, exact: bool = False) -> Hits:
-        queries = vectors(queries, "queries", metric=self.metric, dimension=self.dimension)
+        state = self._state
+        dimension = self.dimension if state is None else state.dimension
+        queries = checks.vectors(queries, "queries", metric=self.metric, dimension=dimension)
         refuse_overflow(queries, "queries", self.metric)
         k = whole_number(k, "k", 1)
         if target is not None and (ef is not None or exact):
@@ -181,7 +182,7 @@ class Collection(Store):
         if target is not None:
             ef = self._chosen_ef(target, k)
         ef = self.ef if ef is None else whole_number(ef, "ef", 1, HIGHEST_EF)
-        state, began = self._state, time.perf_counter()
+        began = time.perf_counter()
         if state is None:
             found = [((), np.empty(0)) for _ in queries]
         else:
@@ -199,28 +200,14 @@ class Collection(Store):
         It is kept until `compact`, or until more points than a share of `chosen.STALE` were added and deleted; what is
         certified is certified for the collection as it is now. Changes wait meanwhile, searches go on.
 
-        Parameters
-        ----------
-        target : str or Target
-        k : int
-            From 1 to one less than there are points.
-        confidence : float, default 0.95
-        queries : (m, d) array, optional
-            Queries as they will be asked, used for nothing else; without them points are asked, leave-one-out.
-        size : int, default 500
-            Queries drawn.
-        progress : bool, default False
-
-        Raises
-        ------
-        InputError
-            If a value is out of range, or the queries are too few to certify the target.
+        ``queries`` are such as will be asked, used for nothing else; without them points are asked, leave-one-out.
+        ``size`` of them are drawn. Raises an `InputError` where a value is out of range (k goes up to one less than
+        there are points), or the queries are too few to certify the target.
         """
         with self._changes:
             points, _, version = self._counts()
-            choice = tuned(
-                self, target, k, confidence, queries=queries, size=size, seed=self._settings.seed, progress=progress
-            )
+            how = {"queries": queries, "size": size, "seed": self._settings.seed, "progress": progress}
+            choice = tuned(self, target, k, confidence, **how)
             self._chosen.keep(choice, points, version)
         return choice
 
