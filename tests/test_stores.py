@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import sqlite3
+import subprocess
 import sys
 import threading
 import uuid
@@ -242,6 +243,17 @@ def test_effort_follows_k_and_more_of_it_finds_all(kind, metric, points, place):
         assert all((np.diff(one) >= 0).all() for one in low.distances)
 
 
+@pytest.mark.parametrize("kind, metric", [one for one in WITH_METRIC if one.values[0] != "qdrant-folder"])
+def test_an_exact_search_is_exact_where_the_graph_misses(kind, metric, points, place):
+    queries = np.random.default_rng(8).normal(size=(100, D)).astype(np.float32)
+    with open_store(place(kind), metric=metric, M=4, ef_construction=4, ef=1) as store:
+        store.add(points)
+        nearest = [int(np.argmin(far(metric, query, points))) for query in queries]
+        assert [one for (one,) in store.search(queries, 1, exact=True).ids] == nearest
+        if not promised(kind, "effort").startswith("none") and kind != "qdrant-server":  # of so few it makes no graph
+            assert [one for (one,) in store.search(queries, 1).ids] != nearest
+
+
 @pytest.mark.parametrize("kind", KIND)
 def test_an_effort_is_chosen_by_target_and_kept_until_much_has_changed(kind, points, place):
     with open_store(place(kind), metric="cosine", M=4, ef_construction=20) as store:
@@ -424,7 +436,7 @@ def test_a_folder_of_qdrant_is_open_once_at_a_time_and_not_to_other_pickles(plac
             open_store(location)
     (file,) = (tmp_path / "qdrant").rglob("storage.sqlite")
     touched = tmp_path / "touched"
-    for harmful in (pickle.dumps(_Harm(touched)), b"\x80", pickle.dumps({"id": 1})):
+    for harmful in (pickle.dumps(_Harm(touched)), pickle.dumps(_Plain()), b"\x80", pickle.dumps({"id": 1})):
         with closing(sqlite3.connect(file)) as database, database:
             database.execute("INSERT OR REPLACE INTO points VALUES (?, ?)", ("x", harmful))
         with pytest.raises(InputError, match="something else than points"):
@@ -433,6 +445,25 @@ def test_a_folder_of_qdrant_is_open_once_at_a_time_and_not_to_other_pickles(plac
     file.write_bytes(b"no database, but long enough to be looked at" * 100)
     with pytest.raises(InputError, match="no collection of Qdrant"):
         open_store(location)
+
+
+def test_what_an_embedded_qdrant_had_written_survives_a_kill(place):
+    location = place("qdrant-folder")
+    code = (
+        "import itertools, sys; from neighborhood_drift import open_store\n"
+        f"store = open_store({location!r})\n"
+        "for one in itertools.count(): print(*store.add([[1.0, one]]), flush=True)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        written = [int(process.stdout.readline()) for _ in range(5)]
+        process.kill()
+    with open_store(location, create=False) as store:
+        assert written == list(range(5)) and set(written) <= set(store.ids())
+        assert np.array_equal(store.vectors(written), [[1, one] for one in written])
+
+
+class _Plain:
+    """Harmless, and no point."""
 
 
 class _Harm:
