@@ -303,8 +303,19 @@ def test_text_can_be_read_in_both_schemes(tab, address, scheme):
         linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
         return float(linear @ [0.2126, 0.7152, 0.0722])
 
+    tab.hover("#exact li:not(.missed)")
     pages = set()
-    for place in ("body", ".quiet", "#overlap", "#next", ".hits .rank", ".missed .mark", ".instead .mark", "#k"):
+    for place in (
+        "body",
+        ".quiet",
+        "#overlap",
+        "#next",
+        ".hits .rank",
+        ".twin .rank",
+        ".missed .mark",
+        ".instead .mark",
+        "#k",
+    ):
         ink, behind = (light(color) for color in tab.eval_on_selector(place, colors))
         assert (max(ink, behind) + 0.05) / (min(ink, behind) + 0.05) >= 4.5, place
         pages.add(behind < 0.5)
