@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -13,6 +14,7 @@ from pypdf import PdfReader
 ROOT = Path(__file__).parents[1]
 OUTPUT = ROOT / "report" / "_output"
 FEWEST_PAGES = 8
+FEWEST_EXPLORED, LARGEST_EXPLORER = 150, 6_000_000  # queries; bytes of the explorer with its still
 SMALLEST = {"index.html": 200_000, "index.pdf": 100_000}
 
 
@@ -40,6 +42,15 @@ def test_html_is_whole_and_self_contained():
     assert "?@" not in re.sub(r"<(script|style)\b.*?</\1>", "", page, flags=re.DOTALL)
     sentences = re.findall(r"<p>(.*?)</p>", page, flags=re.DOTALL)
     assert [sentence for sentence in sentences if "not available" in sentence] == []
+
+
+def test_html_holds_the_explorer_once_within_its_size():
+    page = (OUTPUT / "index.html").read_text(encoding="utf-8")
+    (data,) = re.findall(r'<script\b[^>]*\bid="explorer-data"[^>]*>(.*?)</script>', page, flags=re.DOTALL)
+    known = json.loads(data)
+    assert len(known["queries"]) >= FEWEST_EXPLORED and known["sheet"]
+    start, end = page.index('id="explorer"'), page.index("</figure>", page.index('id="fig-explorer"'))
+    assert end - start < LARGEST_EXPLORER
 
 
 def test_the_summary_stands_beside_the_paper():

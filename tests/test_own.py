@@ -214,10 +214,10 @@ def labels() -> set[str]:
 
 
 def parts(name: str) -> dict[str, str]:
-    """A paper's source and the files that it includes."""
+    """A paper's source and the files that it includes; what stands in a folder is made by a run."""
     text = (ROOT / "report" / name).read_text(encoding="utf-8")
     found = {name: text}
-    for part in re.findall(r"{{< include (\S+) >}}", text):
+    for part in re.findall(r"{{< include ([^\s/]+) >}}", text):
         found |= parts(part)
     return found
 
