@@ -41,7 +41,7 @@ def answer(query, lists: dict[str, Sequence[dict]]) -> Figure:
     _tile(grid[0, 0], query, "query")
     grid[0, 0].spines[:].set(visible=True, color=style.BLACK, linewidth=2)
     for line, (name, hits) in zip(grid, lines, strict=True):
-        line[1].set_title(name or " ", fontsize=9)
+        line[1].set_ylabel(name, fontsize=9)
         for axes, hit in zip(line[1:], hits, strict=False):
             _tile(axes, hit["picture"], hit["text"])
             if hit["mark"] is not None:

@@ -16,7 +16,7 @@ from ..indexes.base import DEFAULT_EF
 from .asking import terminal
 from .encoding import PIXELS, open_encoder, picture_encoder
 from .filling import Filled, fill, refuse_others
-from .incoming import images_in, is_vectors, listed_images, vectors_in
+from .incoming import image_ids, images_in, is_vectors, listed_images, vectors_in
 from .opening import open_store
 from .searching import Query, search_store
 from .store import Id, Store
@@ -105,14 +105,15 @@ def build(
     else:
         images = listed_images(source, labels)
         described, encode = open_encoder(_described(encoder, size, color), weights)
-        with open_store(to, **settings):
-            pass  # a location that cannot be used is said before the images are read
+        with open_store(to, **settings) as store:  # what cannot be used is said before the images are read
+            refuse_others(store, image_ids(images, ids), {**settings, "encoder": described}, to)
         incoming = images_in(
             images, source, encode, ids=ids, labels=labels, skip_unreadable=skip_unreadable, progress=progress
         )
     with open_store(to, **settings, **({} if described is None else {"encoder": described})) as store:
         given = list(range(len(incoming))) if incoming.ids is None else incoming.ids
-        refuse_others(store, incoming, given, {**settings, "encoder": described}, to)
+        if not incoming.images:
+            refuse_others(store, given, settings, to, incoming.read)
         done = Filled()
         with _told_if_stopped(done, to):
             fill(store, incoming, given, done, progress=progress)
@@ -213,10 +214,15 @@ def delete(
 
 
 @index.command()
-def compact(location: Location, as_json: AsJson = False) -> None:
-    """Free what deleted points still take: the graph is built again from the others, or again at all if it is lost."""
-    folder = Path(location).is_dir()
-    with open_store(location, create=False, **({"rebuild": True} if folder else {})) as store:
+def compact(
+    location: Location,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Do not read the graph: it is damaged or lost.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Free what deleted points still take: the graph is built again from the others."""
+    if rebuild and not Path(location).is_dir():
+        raise InputError(f"--rebuild is given, but {location} is no folder; other stores mend their graphs themselves.")
+    with open_store(location, create=False, **({"rebuild": True} if rebuild else {})) as store:
         freed = store.info().get("deleted")
         store.compact()
         store.save()

@@ -74,19 +74,20 @@ def fill(store: Store, incoming: Incoming, ids: list[Id], done: Filled, *, repla
     done.saved = done.added
 
 
-def refuse_others(store: Store, incoming: Incoming, ids: list[Id], asked: dict, where) -> None:
+def refuse_others(store: Store, ids: list[Id], asked: dict, where, read=None) -> None:
     """Raise an `InputError` unless a store is empty or holds a part of the points, as the same build left it.
 
     Parameters
     ----------
     store : Store
-    incoming : Incoming
     ids : list
         One a point.
     asked : dict
         Parameters of the build, those that the store tells of are compared.
     where
         The location, for the message.
+    read : callable, optional
+        ``read(rows)`` gives vectors, which are then compared too.
     """
     held = store.ids()
     if not held:
@@ -95,10 +96,9 @@ def refuse_others(store: Store, incoming: Incoming, ids: list[Id], asked: dict, 
     told = store.info()
     changed = [name for name, value in asked.items() if name in told and told[name] != value]
     same = not changed and all(one in row_of for one in held)
-    if same and not incoming.images:
-        seen = [*held[:COMPARED], *held[-COMPARED:]]
-        seen = list(dict.fromkeys(seen))
-        same = np.allclose(store.vectors(seen), incoming.read([row_of[one] for one in seen]), rtol=1e-5, atol=1e-6)
+    if same and read is not None:
+        seen = list(dict.fromkeys([*held[:COMPARED], *held[-COMPARED:]]))
+        same = np.allclose(store.vectors(seen), read([row_of[one] for one in seen]), rtol=1e-5, atol=1e-6)
     if not same:
         why = f" ({', '.join(changed)} differ)" if changed else ""
         raise InputError(

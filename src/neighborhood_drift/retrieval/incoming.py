@@ -92,6 +92,11 @@ def listed_images(source: str, labels=None) -> ImageList:
     return images if labels is None or Path(labels).suffix != ".json" else with_labels(images, labels)
 
 
+def image_ids(images: ImageList, ids=None) -> list[Id]:
+    """Ids of images: their names, or those of a file (see `read_lines`), in the order of their names."""
+    return checked_ids(images.names if ids is None else read_lines(ids, "--ids"), len(images))
+
+
 def images_in(
     images: ImageList, source: str, encode, *, ids=None, labels=None, skip_unreadable=False, progress=True
 ) -> Incoming:
@@ -116,8 +121,7 @@ def images_in(
     InputError
         If images cannot be read, or as `read_lines`.
     """
-    given = list(images.names) if ids is None else read_lines(ids, "--ids")
-    given = checked_ids(given, len(images))
+    given = image_ids(images, ids)
     metadata = [{"image": name} for name in _files(images, source)]
     if images.labels is not None:
         for row, label in zip(metadata, images.labels, strict=True):
