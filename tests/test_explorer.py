@@ -325,7 +325,7 @@ def test_it_shows_both_lists_and_what_differs_as_keys_change_query_search_k_and_
     page.keyboard.press("Tab")
     page.keyboard.press("Home")
     assert marked(page) == expected(lists, 19, "faiss-hnsw-unbounded", 5, 20)
-    assert page.eval_on_selector("#explorer output", "one => one.textContent") == "20"
+    assert page.locator("#explorer .nx-set b").all_inner_texts() == ["20", "5"]
     shares = [f"{lists.overlaps(name, 5, 20)[19]:.2f}" for name in SEARCHES]
     assert [text.split(": ")[1] for text in page.locator(".nx-searches small").all_inner_texts()] == shares
 
