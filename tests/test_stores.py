@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -306,6 +307,13 @@ def test_threads_add_delete_and_search_at_once(kind, points, place):
         for thread in readers:
             thread.join()
         assert not errors and set(store.ids()) == {*range(80, 180)}
+
+
+@pytest.mark.parametrize("kind", KIND)
+def test_threads_that_add_without_ids_get_different_ones(kind, points, place):
+    with open_store(place(kind), metric="cosine") as store, ThreadPoolExecutor(4) as pool:
+        given = [one for part in pool.map(lambda _: store.add(points[:5]), range(40)) for one in part]
+        assert sorted(given) == sorted(store.ids()) == list(range(200))
 
 
 @pytest.mark.parametrize("kind", KIND)
