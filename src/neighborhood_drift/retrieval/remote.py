@@ -26,7 +26,9 @@ MOST_READ = 2**28  # numbers that `tune` reads at most: a gibibyte of float32
 
 
 class Unreachable(InputError):
-    """The server that keeps a store does not answer."""
+    """The server that keeps a store does not answer; for the service's own clients that is its 503."""
+
+    status = 503
 
 
 class Found(NamedTuple):
