@@ -22,6 +22,7 @@ from neighborhood_drift.retrieval.service.app import create_app
 from neighborhood_drift.retrieval.service.engines import RULES, Engines
 from neighborhood_drift.retrieval.service.guard import FORM
 from neighborhood_drift.retrieval.service.limits import Limits, Refused
+from neighborhood_drift.retrieval.service.targets import MOST_WAITING, Targets
 from neighborhood_drift.study.cli import app as commands
 
 PIXEL = {"name": "pixels", "size": [1, 1], "mode": "L"}
@@ -73,10 +74,67 @@ def test_effort_of_target_is_told_and_reaches_it():
     rows = np.random.default_rng(0).normal(size=(600, 8)).astype(np.float32)
     collection = Collection(8, M=4, ef_construction=20)
     collection.add(rows)
-    answer = client(collection).post("/search", json={"id": 0, "k": 5, "target": "overlap=0.8"})
+    service, asked = client(collection), {"id": 0, "k": 5, "target": "overlap=0.8"}
+    until(lambda: service.post("/search", json=asked).status_code != 503)
+    answer = service.post("/search", json=asked)
     assert answer.status_code == 200, answer.text
     # one neighbor more is asked for, as the point itself is dropped
     assert answer.json()["ef"] == collection.search(rows[:1], 6, target="overlap=0.8").ef
+
+
+class Slow(Collection):
+    """A collection whose first search for a target waits to be let go."""
+
+    def __init__(self):
+        super().__init__(1)
+        self.go, self.measured = threading.Event(), 0
+
+    def search(self, queries, k=10, *, ef=None, target=None, exact=False):
+        if target is not None and not self.go.is_set():
+            self.measured += 1
+            self.go.wait(20)
+        if target == "overlap=1":
+            raise InputError("no ef reaches it.")
+        return super().search(queries, k, ef=ef, exact=exact)
+
+
+def test_a_target_is_measured_once_while_requests_are_told_to_ask_again():
+    slow = Slow()
+    slow.add(np.arange(9, dtype=np.float32)[:, None])
+    targets, asked = Targets(slow, patience=0.05), np.zeros((1, 1), np.float32)
+    for target in ("overlap=0.9", "overlap=0.9", "overlap=1"):
+        with pytest.raises(Refused) as refused:
+            targets.search(asked, 3, target)
+        assert refused.value.status == 503
+    slow.go.set()
+    until(lambda: answers(lambda: targets.search(asked, 3, "overlap=0.9")))
+    assert targets.search(asked, 3, "overlap=0.9").ids == ((0, 1, 2),)
+    targets = Targets(slow, patience=20)
+    with pytest.raises(InputError, match="no ef reaches it"):
+        targets.search(asked, 3, "overlap=1")
+    assert slow.measured == 1
+
+
+def test_few_targets_are_measured_at_a_time():
+    slow = Slow()
+    slow.add(np.arange(9, dtype=np.float32)[:, None])
+    targets, asked = Targets(slow, patience=0.01), np.zeros((1, 1), np.float32)
+    told = []
+    for k in range(1, MOST_WAITING + 2):
+        with pytest.raises(Refused) as refused:
+            targets.search(asked, k, "overlap=0.9")
+        told.append(str(refused.value))
+    assert "Other targets" in told[-1] and not any("Other targets" in one for one in told[:-1])
+    slow.go.set()
+    until(lambda: answers(lambda: targets.search(asked, MOST_WAITING + 1, "overlap=0.9")))
+
+
+def answers(search) -> bool:
+    try:
+        search()
+    except Refused:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("path", ["/search", "/points", "/points/delete"])

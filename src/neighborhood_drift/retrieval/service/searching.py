@@ -15,6 +15,7 @@ from . import models
 from .engines import OWN, Engines
 from .limits import Limits, Refused
 from .metrics import Metrics
+from .targets import Targets
 
 
 def single(vectors: list[list[float]]) -> np.ndarray:
@@ -87,7 +88,7 @@ class Searcher:
 
     def __init__(self, store: Store, engines: Engines, thumbnails: Thumbnails | None, metrics: Metrics):
         self.store, self.engines, self.thumbnails, self.metrics = store, engines, thumbnails, metrics
-        self._tuning = threading.Lock()
+        self._targets = Targets(store)
 
     def answer(self, vector, options: models.Options, leave_out: Id | None = None) -> dict:
         """The neighbors of a (1, d) vector; `leave_out` is not among them."""
@@ -131,8 +132,7 @@ class Searcher:
     def _own(self, vector, k, leave_out, *, ef=None, target=None, exact=False) -> Hits:
         asked = k + (leave_out is not None)
         if target is not None:
-            with self._tuning:  # the first search for a target measures the collection
-                hits = self.store.search(vector, asked, target=target)
+            hits = self._targets.search(vector, asked, target)
         else:
             hits = self.store.search(vector, asked, ef=ef, exact=exact)
         keep = [place for place, one in enumerate(hits.ids[0]) if leave_out is None or one != leave_out][:k]
