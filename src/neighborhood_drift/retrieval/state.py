@@ -17,7 +17,8 @@ from .store import HIGHEST_ID, Id
 HIGHEST_M = 10_000  # hnswlib takes no more
 FIRST_CAPACITY = 1024
 EXCLUSIVE_SECONDS = 0.005  # how long an insertion should keep searches waiting
-LEAST_AT_ONCE, MOST_AT_ONCE = 8, 1024  # points inserted in one moment, the least for each thread
+MOST_AT_ONCE = 1024  # points inserted in one moment
+LEAST_EACH = 8  # points for each of several threads: of 4 or fewer hnswlib makes one thread's work
 QUERIES_AT_ONCE = 16  # queries that each thread searches before a change may come in
 SLOTS_AT_ONCE = 1 << 20  # slots of lists that one call of the library may fill
 
@@ -70,7 +71,8 @@ class State:
         self._base: tuple[int, np.ndarray] | None = None
         self._reach = 0
         self._highest: int | None = None
-        self._chunk = self._least = LEAST_AT_ONCE * settings.threads
+        self._least = 1 if settings.threads == 1 else LEAST_EACH * settings.threads
+        self._chunk = max(self._least, LEAST_EACH)
         # with one thread its own time, as waiting for a processor says nothing about the points
         self._clock = time.thread_time if settings.threads == 1 else time.perf_counter
         self.native = self._new_native() if native is None else native
