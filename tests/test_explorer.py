@@ -22,7 +22,7 @@ from neighborhood_drift.files import write_text
 from neighborhood_drift.indexes import build_index
 from neighborhood_drift.neighbors import Neighbors
 from neighborhood_drift.retrieval import explorer
-from neighborhood_drift.retrieval.explored import SEARCHES, START, Explored, explore
+from neighborhood_drift.retrieval.explored import SEARCHES, START, Explored, explore, facts_of
 from neighborhood_drift.retrieval.searched import Searched
 from neighborhood_drift.study import direct
 from neighborhood_drift.study.project import Project, StudyError
@@ -106,6 +106,17 @@ def test_some_queries_are_drawn_at_random_and_the_others_differ_most(searched, l
     assert (np.diff(kept[hardest]) >= 0).all()
     assert kept[hardest].max() <= kept[others].min()
     assert kept.min() < kept.max(), "the searches must lose something, or the test says nothing"
+
+
+def test_what_the_paper_says_is_counted_over_the_queries_drawn_at_random(lists):
+    said = facts_of(lists)
+    counted = {"queries": 24, "random": 18, "hardest": 6, "examined": 60, "k": 40, "ef": 15, "k_max": 40, "ef_max": 15}
+    assert {name: said[f"explorer_{name}"] for name in counted} == counted
+    assert said["explorer_first_overlap"] == f"{lists.overlaps(*HARD)[18]:.2f}"
+    for name, word in zip(SEARCHES, ("default", "unbounded", "hnswlib"), strict=True):
+        mean = lists.overlaps(name, 15, 40)[:18].mean()
+        low, high = map(float, said[f"explorer_overlap_{word}_interval"].split(" to "))
+        assert said[f"explorer_overlap_{word}"] == f"{mean:.3f}" and low < mean < high
 
 
 def test_the_same_seed_gives_the_same_page_and_another_seed_others(searched, lists):
