@@ -2,19 +2,6 @@
 # jupyter:
 #   jupytext:
 #     cell_metadata_filter: tags
-#     notebook_metadata_filter: kernelspec,jupytext
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
-# ---
-
-# %%
-# ---
-# jupyter:
-#   jupytext:
-#     cell_metadata_filter: tags
 #     formats: ipynb,py:percent
 #     notebook_metadata_filter: kernelspec,jupytext
 #     text_representation:
@@ -26,6 +13,7 @@
 #     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
+# ---
 
 # %% [markdown]
 # # Retrieval: what does drift look like to someone who searches images, and what is left of it after deletions?
@@ -53,7 +41,8 @@ deleted = 0.3  # share of the points that are deleted
 M = 32
 ef_construction = 200
 repeats = 3  # timed passes
-shown = 6  # queries shown
+shown = 5  # queries shown
+explored = 200  # queries of the explorer
 also = ["fashion-mnist-train"]  # further data, those that are at hand
 data_dir = ""  # folder of data that are not bundled, such as fashion-mnist/
 
@@ -69,9 +58,12 @@ data_dir = ""  # folder of data that are not bundled, such as fashion-mnist/
 import pandas as pd
 
 from neighborhood_drift import Collection, facts, separate
+from neighborhood_drift.figures import explorer as still
 from neighborhood_drift.figures import retrieval as draw
 from neighborhood_drift.figures.style import use_style
-from neighborhood_drift.retrieval import measure, searched, told
+from neighborhood_drift.retrieval import explored as exploring
+from neighborhood_drift.retrieval import explorer, measure, searched, told
+from neighborhood_drift.retrieval.guarantees import guarantees
 from neighborhood_drift.tables import Table
 
 use_style()
@@ -145,7 +137,7 @@ draw.differences(seen, before.exact, before.by_ef[efs[0]], worst[:shown])
 
 # %%
 #| label: tbl-retrieval-exchange
-#| tbl-cap: "Queries whose lists differ from the exact ones: their share, true neighbors lost by them (mean and most), mean distance of those that came instead over that of the missed ones, and the share of the missed and of those that came instead that have the query's class. Intervals: 95 % over these queries."
+#| tbl-cap: "Queries whose lists differ from the exact ones: their share, the share that misses the nearest neighbor of all, true neighbors lost by those that differ (mean and most), mean distance of those that came instead over that of the missed ones, and the share of the missed and of those that came instead that have the query's class. Intervals: 95 % over these queries."
 Table(told.exchange_table(told.exchange(life, efs, seed=seed)))
 
 # %% [markdown]
@@ -181,7 +173,37 @@ few.delete(range(k // 2))
 print(few.search(seen.queries[:3], k).note or "as many as were asked for")
 
 # %% [markdown]
+# ## Whoever keeps the vectors
+#
+# A collection lives in the memory of one process. The same calls search a Qdrant server or a Redis one, so that who outgrows a machine changes where the store is opened and nothing else; but what a store promises is its own. Look at the rows of the effort and of deletions before moving: where every search is exact there is no drift to choose an effort against, and where tombstones are cleared at the server's own time, the table above does not say when its right column begins.
+
+# %%
+#| label: tbl-retrieval-guarantees
+#| tbl-cap: "What each store promises; each cell that can be tested is tested by the same calls on all of them."
+Table(guarantees())
+
+# %% [markdown]
 # ## An explorer
+#
+# Pictures chosen by an author show what the author looked for. So the HTML paper has a page in which readers choose for themselves: a query, how many neighbors, the effort, and the search, and see the exact and the approximate list with what was missed and what came instead. Three quarters of its queries are drawn at random; the others are those that differ most, and say so. It is made here, from the graphs of this run, and needs no server.
+#
+# Three searches can be chosen: FAISS's default, whose effort stays at ef, the same graph with an unbounded queue, and hnswlib, whose efforts follow $k$. Each was asked anew for each $k$. Let $k$ grow beyond ef under each of them, and the question of this study is answered before one's eyes.
+
+# %% tags=["nbval-ignore-output"]
+cache = f"{out}/cache" if out else None
+lists = exploring.explore(
+    seen.base, seen.queries, shown=explored, metric=metric, seed=seed, threads=threads, cache=cache,
+    M=M, ef_construction=ef_construction,
+)  # fmt: skip
+page = explorer.page(lists, seen)
+explorer.write(page, out)
+facts.record("retrieval", out=out, **exploring.facts_of(page.lists, seed=seed))
+
+# %%
+#| label: fig-explorer
+#| fig-cap: "What the explorer of the HTML paper shows first: the query whose lists differ most of those examined, with its exact neighbors (left; those that the search missed are framed, with a minus) and what the search returned (right; those that came instead are framed, with a plus). Below each picture stands its true rank."
+#| fig-alt: "A query above two grids of small pictures; frames and signs mark the pictures that are in one grid alone."
+still.still(page.lists, seen)
 
 # %% [markdown]
 # ## Facts for the paper
