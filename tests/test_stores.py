@@ -28,6 +28,7 @@ REDIS = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379").rstrip("/")
 NO_REDIS = RedisIndex.missing()
 QDRANT = os.environ.get("QDRANT_URL")
 PACKAGE = pytest.importorskip("qdrant_client", reason="qdrant-client is not installed: the extra stores")
+ResponseHandlingException = pytest.importorskip("qdrant_client.http.exceptions").ResponseHandlingException
 N, D = 300, 6
 # each with its column in the table of guarantees
 KINDS = {
@@ -506,6 +507,21 @@ def test_a_closed_store_and_one_in_memory_say_what_they_cannot_do(points):
         store.count()
 
 
+def test_a_folder_that_qdrant_cannot_write_to_is_one_sentence(points, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot use"):
+        open_store(f"qdrant+file:{tmp_path / 'file' / 'below'}")
+    with open_store(f"qdrant+file:{tmp_path / 'folder'}") as store:
+        store.add(points[:2])
+
+        def full(*arguments, **options):
+            raise sqlite3.OperationalError("database or disk is full")
+
+        monkeypatch.setattr(store._client, "upsert", full)
+        with pytest.raises(InputError, match="disk is full"):
+            store.add(points[:2])
+
+
 @pytest.fixture
 def answering():
     """A server that gives one answer to every request, and keeps the requests."""
@@ -558,6 +574,29 @@ def test_what_a_server_of_qdrant_refuses_is_one_sentence_without_the_key(
         open_store(location)
     assert isinstance(raised.value, kind) and asked[0][1] == "secret"
     assert "secret" not in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_service_answers_503_while_the_server_of_its_store_is_gone(points, monkeypatch):
+    testing = pytest.importorskip("fastapi.testclient", reason="fastapi is not installed: the extra serve")
+    from neighborhood_drift.retrieval.service.app import create_app
+
+    with open_store("qdrant+memory:") as store:
+        store.add(points[:5])
+        client = testing.TestClient(create_app(store), base_url="http://127.0.0.1")
+        assert client.post("/search", json={"id": 1, "k": 3}).status_code == 200
+
+        def gone(*arguments, **options):
+            raise ResponseHandlingException(OSError("connection refused"))
+
+        for name in ("retrieve", "query_batch_points", "count", "scroll", "upsert"):
+            monkeypatch.setattr(store._client, name, gone)
+        asked = [
+            client.post("/search", json={"id": 1, "k": 3}),
+            client.post("/search", json={"vector": points[0].tolist(), "k": 3}),
+            client.post("/points", json={"vectors": points[:1].tolist()}),
+            client.get("/points"),
+        ]
+    assert [(one.status_code, "No Qdrant answers" in one.json()["detail"]) for one in asked] == [(503, True)] * 4
 
 
 def test_a_server_of_qdrant_is_asked_with_the_effort_of_the_search(points, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 import uuid
@@ -32,8 +33,8 @@ class QdrantStore(RemoteStore):
 
     A server searches each segment with a queue of max(ef, k) points (``GraphLayers::search``), and a segment too small
     for a graph in full. The embedded form (":memory:" or a folder) compares with all points whatever ef is, and is for
-    trying and for small collections: what it writes to a folder is one transaction a point. Its files are the client's
-    own, read by it with pickle; a folder is refused that holds anything but points.
+    trying and for small collections: to a folder it writes one transaction a point, some tens a second on a slow disk.
+    Its files are the client's own, read by it with pickle; a folder is refused that holds anything but points.
 
     Parameters
     ----------
@@ -127,8 +128,10 @@ class QdrantStore(RemoteStore):
         with self._guard:
             try:
                 yield
-            except (exceptions.ResponseHandlingException, OSError) as error:
+            except exceptions.ResponseHandlingException as error:
                 raise Unreachable(f"No Qdrant answers at {self.location} ({error}).") from None
+            except (OSError, sqlite3.Error) as error:
+                raise InputError(f"Qdrant's embedded form cannot use {self.location} ({error}).") from None
             except exceptions.UnexpectedResponse as error:
                 refused = f"Qdrant at {self.location} refused a request ({error.status_code} {error.reason_phrase})"
                 if error.status_code in (401, 403):
