@@ -18,7 +18,7 @@ from .searched import Searched
 from .store import Hits, Store
 
 BEFORE, LAZY, COMPACTED = STATES = ("all points", "deleted lazily", "compacted")
-TIMED = 200  # queries that are timed, at most
+TIMED = 100  # queries that are timed, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +124,7 @@ def life(
     efs,
     *,
     target: str = "overlap=0.95",
+    tuning_queries: int = 500,
     share: float = 0.3,
     metric: str = "l2",
     M: int = 32,
@@ -141,6 +142,8 @@ def life(
     efs : iterable of int
     target : str
         What a search has to reach instead of an effort, see `choose_ef`; it is asked with all points and compacted.
+    tuning_queries : int, default 500
+        Points of the collection on which its effort is chosen, at most.
     share : float, default 0.3
         Of the points deleted, from 0 to below 1.
     metric, M, ef_construction, seed
@@ -171,13 +174,13 @@ def life(
     about = [{} if name is None else {"label": _class(searched, name)} for name in names]
     seconds = {"build": _seconds(lambda: collection.add(searched.base, ids=range(n), metadata=about))}
     states = [answers(collection, searched, k, efs, BEFORE, repeats=repeats)]
-    chosen = {BEFORE: _chosen(collection, searched, k, target, states[-1].exact)}
+    chosen = {BEFORE: _chosen(collection, searched, k, target, tuning_queries, states[-1].exact)}
     gone = np.sort(np.random.default_rng([seed, 2]).choice(n, deleted, replace=False))
     collection.delete(gone)
     states.append(answers(collection, searched, k, efs, LAZY, repeats=repeats))
     seconds["compact"] = _seconds(collection.compact)
     states.append(answers(collection, searched, k, efs, COMPACTED, repeats=repeats))
-    chosen[COMPACTED] = _chosen(collection, searched, k, target, states[-1].exact)
+    chosen[COMPACTED] = _chosen(collection, searched, k, target, tuning_queries, states[-1].exact)
     return Life(searched, tuple(states), gone, seconds, chosen)
 
 
@@ -268,9 +271,10 @@ def _same(ids, query: int, searched: Searched) -> float:
     return float((searched.labels[ids] == searched.query_labels[query]).mean())
 
 
-def _chosen(store: Store, searched: Searched, k: int, target: str, exact: Neighbors) -> dict:
+def _chosen(collection, searched: Searched, k: int, target: str, size: int, exact: Neighbors) -> dict:
     try:
-        hits = store.search(searched.queries, k, target=target)
+        collection.tune(target, k, size=size)
+        hits = collection.search(searched.queries, k, target=target)
     except InputError as error:
         return {"ef": None, "reason": str(error), "overlap": np.full(len(searched.queries), np.nan)}
     return {"ef": hits.ef, "reason": "", "overlap": overlap(exact, as_neighbors(hits))}

@@ -181,6 +181,7 @@ def life_facts(one: Life, ef: int, word: str, *, seed: int = 0) -> dict[str, str
         "n": number(len(one.searched.base)),
         "dimension": number(one.searched.base.shape[1]),
         "queries": number(len(one.searched.queries)),
+        "asked": "held out of the data" if one.searched.held_out else "from outside",
         "k": number(int(table["k"].iloc[0])),
         "ef": number(ef),
         "ef_low": number(int(efs[0])),
