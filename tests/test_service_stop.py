@@ -1,16 +1,17 @@
 """How the service ends, and what is kept: signals while requests run, kills, saves now and then."""
 
+import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 
 import numpy as np
 import pytest
 
 pytest.importorskip("fastapi", reason="the service needs the extra serve")
-import json
-
 from serving import LONGEST, POINTS, SIDE, Service, pictured
 
 from neighborhood_drift import Collection, InputError
@@ -129,3 +130,30 @@ def test_changes_are_saved_now_and_then_so_that_a_kill_loses_little(begun):
     service.process.kill()
     service.process.wait()
     assert Collection.load(service.folder).count() == POINTS + 2
+
+
+def test_the_process_may_end_while_a_library_works_in_the_background():
+    script = """
+import threading
+import time
+import faiss
+import numpy as np
+from neighborhood_drift.retrieval.service.limits import BACKGROUND
+from neighborhood_drift.retrieval.service.server import leave
+
+index = faiss.IndexFlatL2(64)
+index.add(np.zeros((20_000, 64), np.float32))
+slow = faiss.PyCallbackIOWriter(lambda block: time.sleep(0.01), 4096)
+threading.Thread(target=faiss.write_index, args=(index, slow), daemon=True, name=BACKGROUND).start()
+time.sleep(0.3)
+
+class Late:
+    def __del__(self, sleep=time.sleep):
+        sleep(1)  # the end of a large process takes its time too
+
+late = Late()
+leave()
+"""
+    # torn down by Python at its end, such a thread ends the process by SIGABRT
+    ended = subprocess.run([sys.executable, "-c", script], timeout=LONGEST, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr

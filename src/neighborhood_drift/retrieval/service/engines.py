@@ -12,7 +12,7 @@ import numpy as np
 from ...checks import InputError
 from ...indexes import build_index
 from ..store import Hits, Id, Store
-from .limits import Limits, Refused
+from .limits import BACKGROUND, Limits, Refused
 
 OWN, STAYS, FAISS_FOLLOWS = "follows-k", "stays", "faiss-follows-k"
 RULES = {
@@ -123,7 +123,7 @@ class Engines:
         """Begin to build the graph of the points as they are, unless that goes on already; returns the thread."""
         with self._lock:
             if self._building is None and not self._refusal():
-                self._building = threading.Thread(target=self._build, name="faiss-graph", daemon=True)
+                self._building = threading.Thread(target=self._build, name=f"{BACKGROUND}graph", daemon=True)
                 self._building.start()
             return self._building
 

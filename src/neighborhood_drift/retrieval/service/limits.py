@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from ...checks import InputError
 
+BACKGROUND = "service: "  # how the names of threads begin that work beside the requests
+
 
 @dataclass(frozen=True)
 class Limits:

@@ -10,10 +10,11 @@ import numpy as np
 
 from ...checks import InputError
 from ..pictures import Thumbnails, decode, picture_encoder
+from ..remote import Unreachable
 from ..store import Hits, Id, Store, overlap_of_hits
 from . import models
 from .engines import OWN, Engines
-from .limits import Limits, Refused
+from .limits import BACKGROUND, Limits, Refused
 from .metrics import Metrics
 from .targets import Targets
 
@@ -49,7 +50,9 @@ class Pictures:
             self.reason = "This collection does not say how an image becomes a vector, so no image can be searched."
         self.loading = encoder is not None
         if self.loading:
-            self._thread = threading.Thread(target=self._load, args=(encoder, weights), name="encoder", daemon=True)
+            self._thread = threading.Thread(
+                target=self._load, args=(encoder, weights), name=f"{BACKGROUND}encoder", daemon=True
+            )
             self._thread.start()
 
     @property
@@ -182,6 +185,6 @@ class _Known:
         return self
 
     def __exit__(self, kind, error, trace):
-        if kind is not None and issubclass(kind, InputError):
+        if isinstance(error, InputError) and not isinstance(error, Unreachable):
             raise Refused(404, f"There is no point {self._id!r}.") from None
         return False

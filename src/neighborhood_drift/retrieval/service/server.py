@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable
 
 import uvicorn
 
 from ...checks import InputError
+from .limits import BACKGROUND
 from .state import State
 
 log = logging.getLogger("neighborhood_drift.service")
@@ -87,6 +89,15 @@ def serve(app, opened: socket.socket, *, keep: bool, every: float, say: Callable
         state.save()
         say("what changed is saved")
     state.store.close()
+    leave()
+
+
+def leave() -> None:
+    """End the process where a library still works in the background: torn down by Python, it would abort."""
+    if any(thread.name.startswith(BACKGROUND) for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _save_now_and_then(state: State, every: float, stopped: threading.Event) -> None:

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 
 from ..store import Hits, Store
-from .limits import Refused
+from .limits import BACKGROUND, Refused
 
 PATIENCE = 2.0  # seconds that a request waits for a measurement before it is told to ask again
 MOST_WAITING = 4  # measurements that may be asked for at a time
@@ -74,7 +74,9 @@ class Targets:
         if len(self._waiting) >= MOST_WAITING:
             raise Refused(503, "Other targets are being measured on the collection; ask again soon.")
         measured = self._waiting[key] = _Measurement()
-        threading.Thread(target=self._measure, args=(key, vector, measured), name="target", daemon=True).start()
+        threading.Thread(
+            target=self._measure, args=(key, vector, measured), name=f"{BACKGROUND}target", daemon=True
+        ).start()
         return measured
 
     def _measure(self, key, vector, measured) -> None:
