@@ -312,6 +312,7 @@ def test_a_location_that_holds_other_points_is_not_built_over(folder):
         (("build", "mine.npy", "--to", "x", "--ids", "gone.txt"), "--ids gone.txt cannot be read"),
         (("build", "mine.npy", "--to", "x", "--labels", "asked.npy"), "--labels asked.npy has shape (30, 6)"),
         (("build", "mine.npy", "--to", "mine.npy"), "mine.npy"),
+        (("build", "mine.npy", "--to", "mine.npy/all"), "mine.npy/all cannot be written"),
         (("build", "mine.npy", "--to", "qdrant+memory:"), "is gone when this command ends"),
         (("build", "mine.npy", "--to", "qdrant+file:q", "--seed", "3"), "--seed is given, but qdrant+file builds"),
         (("add", "nowhere", "mine.npy"), "nowhere"),

@@ -311,6 +311,7 @@ def test_who_adds_points_cannot_have_other_files_shown(tmp_path):
         assert small.png("new") is None and not small.has(points._metadata["new"])
     points._metadata["new"] = {"image": f"{tmp_path}/shown/a.png"}
     assert small.png("new") is not None
+    assert Thumbnails(Points(old={"image": f"{tmp_path}/shown/link.png"})).png("old") is not None, "a link of one's own"
 
 
 def test_a_picture_that_cannot_be_read_is_named(tmp_path):

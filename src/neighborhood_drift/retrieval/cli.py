@@ -15,7 +15,7 @@ from ..encoders import ENCODERS
 from ..indexes.base import DEFAULT_EF
 from .asking import terminal
 from .encoding import PIXELS, open_encoder, picture_encoder
-from .filling import Filled, fill, refuse_others
+from .filling import STORES, Filled, fill, refuse_others, refuse_unwritable
 from .incoming import image_ids, images_in, is_vectors, listed_images, vectors_in
 from .opening import open_store
 from .searching import Query, search_store
@@ -258,9 +258,10 @@ def _settings(location: str, metric, M, ef_construction, ef, seed, threads) -> d
     """Parameters of a new store; seed and threads are those of a graph that is built here."""
     if location.startswith("qdrant+memory"):
         raise InputError(f"{location} is gone when this command ends; name a folder, or qdrant+file:FOLDER.")
+    refuse_unwritable(location)
     settings = {"metric": metric, "M": M, "ef_construction": ef_construction, "ef": ef}
     own = {name: value for name, value, usual in (("seed", seed, 0), ("threads", threads, 1)) if value != usual}
-    if own and location.startswith(("qdrant+", "redis")):
+    if own and location.startswith(STORES):
         raise InputError(f"--{next(iter(own))} is given, but {location.partition(':')[0]} builds its graph itself.")
     return settings | own
 

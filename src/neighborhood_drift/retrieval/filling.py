@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -12,6 +14,7 @@ from ..checks import InputError
 from .incoming import Incoming
 from .store import Id, Store
 
+STORES = ("qdrant+", "redis")  # how locations begin that are no folders
 PART = 256
 SAVE_EVERY = 60.0  # seconds between two saves, at least
 MOST_SAVING = 0.1  # share of the time that saves may take
@@ -72,6 +75,16 @@ def fill(store: Store, incoming: Incoming, ids: list[Id], done: Filled, *, repla
                 pause = max(SAVE_EVERY, (saved - began) / MOST_SAVING)
     store.save()
     done.saved = done.added
+
+
+def refuse_unwritable(location: str) -> None:
+    """Raise an `InputError` where a folder cannot be made or written, which is otherwise noticed at the first save."""
+    if location.startswith(STORES):
+        return
+    path = Path(location).absolute()
+    there = next(one for one in (path, *path.parents) if one.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise InputError(f"{location} cannot be written: {there} is no folder, or closed; name another location.")
 
 
 def refuse_others(store: Store, ids: list[Id], asked: dict, where, read=None) -> None:

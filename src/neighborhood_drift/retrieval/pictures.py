@@ -124,7 +124,7 @@ class Thumbnails:
             raise InputError(f"{len(images)} pictures have {len(self._rows)} different names; there must be one each.")
         self._folder = None if folder is None else Path(folder).resolve()
         named = {name for one in store.metadata(store.ids()) if (name := _name(one)) and name not in self._rows}
-        self._places = {path.parent for name in named if (path := _path(name, self._folder)) is not None}
+        self._places = _folders(named, self._folder)
 
     def has(self, metadata: dict) -> bool:
         """Whether a point with that metadata names a picture that may be shown."""
@@ -198,13 +198,23 @@ def _name(metadata: dict) -> str | None:
     return name if isinstance(name, str) and name and "\0" not in name else None
 
 
+def _folders(names: set[str], folder: Path | None) -> set[Path]:
+    """The folders that named files lie in, links followed."""
+    paths = [Path(name) if folder is None else folder / name for name in names]
+    paths = [path for path in paths if path.is_absolute()]
+    # a folder is resolved once for all of its files, since that takes long
+    found = {_resolved(one) for one in {path.parent for path in paths}}
+    found |= {resolved.parent for path in paths if path.is_symlink() and (resolved := _resolved(path)) is not None}
+    return found - {None}
+
+
 def _path(name: str, folder: Path | None) -> Path | None:
     """The file that a name means, links followed; None for a relative one without a folder."""
-    path = Path(name)
-    if not path.is_absolute():
-        if folder is None:
-            return None
-        path = folder / path
+    path = Path(name) if folder is None else folder / name
+    return _resolved(path) if path.is_absolute() else None
+
+
+def _resolved(path: Path) -> Path | None:
     try:
         return path.resolve()
     except (OSError, RuntimeError, ValueError):
