@@ -402,16 +402,13 @@ def test_an_engine_that_is_not_ready_is_asked_again(tab, address):
 def test_only_the_latest_search_counts(tab, address):
     visit(tab, address, "#id=7&k=5")
     held = []
-    tab.route("**/search", times=1, handler=lambda route: held.append(route))
-    tab.locator("#stored button").nth(1).click()
-    tab.wait_for_timeout(50)
-    change(tab, lambda: tab.locator("#stored button").nth(2).click())
-    shown = ids(tab, "exact")
-    assert len(held) == 1
-    held[0].abort() if held[0].request.failure else held[0].continue_()
-    tab.wait_for_timeout(200)
-    assert ids(tab, "exact") == shown and tab.inner_text("#query").endswith("id 2")
-    assert tab.locator("#error").is_hidden()
+    with tab.expect_request("**/search"):
+        tab.route("**/search", times=1, handler=lambda route: held.append(route))
+        tab.locator("#stored button").nth(1).click()
+    with tab.expect_event("requestfailed") as ended:
+        change(tab, lambda: tab.locator("#stored button").nth(2).click())
+    assert ended.value.post_data_json["id"] == 1 and "ABORTED" in ended.value.failure
+    assert tab.inner_text("#query").endswith("id 2") and tab.locator("#error").is_hidden()
 
 
 def test_everything_is_reached_by_keyboard(tab, address):
