@@ -270,7 +270,7 @@ def test_quarto_is_given_the_same_block_in_one_piece(project, lists, searched):
 
 def test_a_paper_without_its_explorer_is_named(project):
     (project.out / explorer.FRAGMENT).unlink()
-    with pytest.raises(StudyError, match=r"Included file explorer/fragment\.qmd is not there"):
+    with pytest.raises(StudyError, match=r"Included file explorer/fragment\.qmd is not there; .*run --force"):
         direct.check(project)
 
 

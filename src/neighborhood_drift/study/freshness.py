@@ -48,7 +48,7 @@ def checksum(paths, relative_to: Path) -> str:
 @cache
 def package_checksum() -> str:
     """Checksum of the package's source, the pipeline itself left out."""
-    files = [path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".mplstyle")]
+    files = [path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".mplstyle", ".html")]
     return checksum([path for path in files if path.relative_to(PACKAGE).parts[0] != "study"], PACKAGE)
 
 

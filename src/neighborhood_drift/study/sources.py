@@ -85,9 +85,11 @@ class Paper:
             name, *words = shlex.split(match.group(1)) or [""]
             if name != "include" or len(words) != 1:
                 return match.group(0)
-            path = (self.project.out if "/" in words[0] else self.project.sources) / words[0]
+            made = "/" in words[0]
+            path = (self.project.out if made else self.project.sources) / words[0]
             if not path.is_file():
-                return self._missing(f"Included file {words[0]} is not there.")
+                again = "; the notebook that makes it has to run again (run --force)" if made else ""
+                return self._missing(f"Included file {words[0]} is not there{again}.")
             return self._included(path.read_text(encoding="utf-8"))
 
         return SHORTCODE.sub(replace, text)
