@@ -10,9 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
-from neighborhood_drift import screening
+from neighborhood_drift import exact, screening
 from neighborhood_drift.checks import InputError
 from neighborhood_drift.exact import distances_to, exact_ids, exact_neighbors, scales
+
+
+@pytest.fixture(autouse=True, scope="module", params=[0, exact.FEW], ids=["bounded", "few measured"])
+def route(request):
+    """Each test once with the bound for however few queries, and once as users have it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exact, "FEW", request.param)
+        yield
 
 
 def cloud(seed=0, n=300, d=20):
@@ -179,6 +187,18 @@ def test_neither_blocks_nor_threads_change_anything():
         numba.set_num_threads(threads)
     np.testing.assert_array_equal(whole.ids, blocked.ids)
     np.testing.assert_array_equal(whole.distances, blocked.distances)
+
+
+@pytest.mark.parametrize("make", ADVERSARIES)
+@pytest.mark.parametrize("metric", ["l2", "cosine"])
+def test_few_queries_are_answered_as_among_many(make, metric):
+    base = make()
+    rows = np.arange(5) * 7
+    many = exact_neighbors(base, k=12, metric=metric).rows(rows)
+    few = exact_neighbors(base, base[rows], k=12, metric=metric, exclude=rows)
+    np.testing.assert_array_equal(few.ids, many.ids)
+    np.testing.assert_array_equal(few.distances, many.distances)
+    np.testing.assert_array_equal(exact_ids(base, base[rows], k=12, metric=metric, exclude=rows), many.ids)
 
 
 def test_thinned_leave_one_out_is_a_part_of_the_whole():

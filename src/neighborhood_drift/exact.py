@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 
 from . import kernels
@@ -9,6 +10,8 @@ from .checks import METRICS, InputError, one_of, vectors, whole_number
 from .exact_search import Search
 from .neighbors import MISSING, Neighbors
 
+# So few queries are measured against every point: the bound takes several passes over the points before it saves one.
+FEW = 8
 # Beyond this many dimensions float64 rounding is no longer far below the float32 bound.
 MOST_DIMENSIONS = 2**20
 
@@ -195,8 +198,36 @@ def _search(base, queries, k, metric, exclude, block, chunks):
         left_out = np.full(len(queries), MISSING)
     if block is not None:
         block = whole_number(block, "block", 1)
+    if len(queries) <= FEW and not alone:
+        return Measured(base, queries, base_scales, query_scales, left_out, k, metric == "cosine")
     others = None if alone else queries
     return Search(base, others, base_scales, query_scales, left_out, k, metric == "cosine", block, chunks)
+
+
+class Measured:
+    """Neighbors of a few queries, by their float64 distances to all points; the parameters are those of `Search`."""
+
+    def __init__(self, base, queries, base_scales, query_scales, left_out, k, cosine):
+        q, n, parts = len(queries), len(base), numba.get_num_threads()
+        rows = np.full((q, parts, -(-n // parts)), MISSING)  # a part of the points for each thread, the last padded
+        rows.reshape(q, -1)[:, :n] = np.arange(n)
+        rows, distances = rows.reshape(q * parts, -1), np.empty((q * parts, rows.shape[2]))
+        unknown, none = np.full(rows.shape, kernels.ABSENT, np.int32), np.empty((len(rows), 0))
+        asked, factors = np.repeat(queries, parts, axis=0), np.repeat(query_scales, parts)
+        kernels.measure(base, base_scales, asked, factors, cosine, none, unknown, rows, distances)
+        distances = distances.reshape(q, -1)[:, :n]
+        leaving = np.flatnonzero(left_out >= 0)
+        distances[leaving, left_out[leaving]] = np.inf
+        self._ids = np.argsort(distances, axis=1, kind="stable")[:, :k]
+        self._distances = np.take_along_axis(distances, self._ids, axis=1)
+
+    def neighbors(self) -> tuple[np.ndarray, np.ndarray]:
+        """(q, k) int64 ids by (float64 distance, id), and the distances."""
+        return self._ids, self._distances
+
+    def ids(self) -> np.ndarray:
+        """(q, k) int64 ids, as in `neighbors`."""
+        return self._ids
 
 
 def _left_out(exclude, queries: int, points: int, alone: bool):
