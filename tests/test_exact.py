@@ -193,6 +193,7 @@ def test_neither_blocks_nor_threads_change_anything():
 @pytest.mark.parametrize("metric", ["l2", "cosine"])
 def test_few_queries_are_answered_as_among_many(make, metric):
     base = make()
+    base = base[base.any(axis=1)]  # which the cosine needs
     rows = np.arange(5) * 7
     many = exact_neighbors(base, k=12, metric=metric).rows(rows)
     few = exact_neighbors(base, base[rows], k=12, metric=metric, exclude=rows)
