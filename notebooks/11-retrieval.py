@@ -37,6 +37,7 @@ k = 10
 efs = [10, 20, 50, 100, 200]  # efforts of the collection's searches
 ef = 50  # the effort that is cited
 target = "overlap=0.95"  # what an effort is chosen for
+tuning_queries = 200  # points on which it is chosen
 deleted = 0.3  # share of the points that are deleted
 M = 32
 ef_construction = 200
@@ -78,7 +79,7 @@ print(f"shown: {seen.name}; k = {k}")
 
 # %%
 build = {"metric": metric, "M": M, "ef_construction": ef_construction, "seed": seed}
-asked = {"target": target, "share": deleted, "repeats": repeats}
+asked = {"target": target, "tuning_queries": tuning_queries, "share": deleted, "repeats": repeats}
 lives = [measure.life(one, k, efs, **asked, **build) for one in found]
 life = lives[found.index(seen)]
 before = life.of(measure.BEFORE)
@@ -211,7 +212,7 @@ still.still(page.lists, seen)
 # %% tags=["nbval-ignore-output"]
 facts.record(
     "retrieval", out=out, target=target, shown=seen.name, share=facts.percent(deleted, 0),
-    **told.all_facts(lives, ef, seed=seed),
+    pictures=facts.count(0 if seen.images is None else len(seen.images)), **told.all_facts(lives, ef, seed=seed),
 )  # fmt: skip
 
 # %% [markdown]
