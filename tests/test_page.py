@@ -378,13 +378,14 @@ def test_a_bad_file_is_refused(tab, address):
 
 def test_a_service_that_is_gone_is_said(tab, address):
     visit(tab, address)
-    tab.context.set_offline(True)
-    tab.click("#random")
-    assert "does not answer" in error(tab)
-    tab.complaints.clear()  # the browser notes the failed request
-    tab.context.set_offline(False)
-    change(tab, lambda: tab.click("#again"))
-    assert tab.locator("#error").is_hidden()
+    for pressed in ("#random", "#stored li:nth-child(2) button"):  # asks for a point, and for neighbors
+        tab.context.set_offline(True)
+        tab.click(pressed)
+        assert "does not answer" in error(tab)
+        tab.complaints.clear()  # the browser notes the failed request
+        tab.context.set_offline(False)
+        change(tab, lambda: tab.click("#again"))
+        assert tab.locator("#error").is_hidden()
 
 
 def test_an_engine_that_is_not_ready_is_asked_again(tab, address):
