@@ -245,3 +245,4 @@ def test_curves_have_a_line_for_each_state_and_data_set(life):
     assert [line.get_label() for line in draw.effort(both).axes[0].lines] == ["three-classes", "other"]
     unlabelled = table.assign(accuracy_change=np.nan)
     assert signs(draw.effort(unlabelled)) == ["no labels"]
+    draw.effort(unlabelled).draw_without_rendering()

@@ -27,7 +27,7 @@ def effort(table: pd.DataFrame) -> Figure:
     table : DataFrame
         Of ``retrieval.measure.losses``, of one or more data sets; the state with all points is drawn.
     """
-    figure, (left, right) = style.new(1, 2, size=(6.4, 3.4))
+    figure, (left, right) = style.new(1, 2, size=(6.4, 3.4), sharex=True)  # right may be empty, which has no limits
     before = table[table["state"] == "all points"]
     for (data, rows), (color, marker, dashes) in zip(before.groupby("data", sort=False), LOOKS, strict=False):
         for axes, name in ((left, "overlap"), (right, "accuracy_change")):
