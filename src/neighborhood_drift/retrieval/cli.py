@@ -91,7 +91,8 @@ def build(
 ) -> None:
     """Make a collection of vectors or of images.
 
-    What is done is saved on the way: stopped or killed, the same command goes on where it was.
+    What is done is saved on the way: stopped or killed, the same command goes on where it was. The points are then the
+    same as without the stop, the links of the graph not all: hnswlib draws its levels from the start again.
     """
     one_of(metric, METRICS, "--metric")
     for value, option, low in ((M, "--M", 2), (ef_construction, "--ef-construction", 1), (ef, "--ef", 1),

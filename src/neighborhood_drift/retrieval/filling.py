@@ -16,7 +16,7 @@ from .store import Id, Store
 
 STORES = ("qdrant+", "redis")  # how locations begin that are no folders
 PART = 256
-SAVE_EVERY = 60.0  # seconds between two saves, at least
+SAVE_EVERY = 20.0  # seconds between two saves, at least
 MOST_SAVING = 0.1  # share of the time that saves may take
 COMPARED = 64  # points that are compared before a build goes on
 
