@@ -266,6 +266,19 @@ def test_request_ids_are_kept_where_they_are_plain():
         assert given != odd and given.isalnum()
 
 
+@pytest.mark.parametrize("changed, keep, saves", [(True, True, 1), (False, True, 0), (True, False, 0)])
+def test_at_the_end_only_changes_that_are_kept_are_saved(monkeypatch, changed, keep, saves):
+    collection, saved = line(), []
+    service = client(collection)
+    monkeypatch.setattr(collection, "save", lambda: saved.append(True))
+    monkeypatch.setattr(server.Server, "run", lambda self, sockets: None)
+    if changed:
+        service.post("/points/delete", json={"ids": [0]})
+    with server.listening("127.0.0.1", 0) as opened:
+        server.serve(service.app, opened, keep=keep, every=0, say=lambda line: None)
+    assert len(saved) == saves
+
+
 # the command
 
 

@@ -11,7 +11,7 @@ from serving import TOKEN, Service  # noqa: E402
 
 from neighborhood_drift import Collection  # noqa: E402
 
-EXAMPLES = 40  # a path and method
+EXAMPLES = 30  # a path and method
 GETS, POSTS = ("/health", "/info", "/points", "/image"), ("/search", "/search/image", "/points", "/points/delete")
 PLAIN = ("/health", "/info", "/compact", "/save")  # they take no parameters
 RARELY_FIT = ("/image", "/search/image")  # random text is no JSON, random bytes are no picture

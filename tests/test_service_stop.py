@@ -107,14 +107,6 @@ def test_second_signal_stops_at_once_and_the_old_state_stays(begun):
     assert Collection.load(service.folder).ids() == list(range(POINTS))
 
 
-def test_what_nobody_changed_is_not_saved(begun):
-    service = begun()
-    before = {path: path.stat().st_mtime_ns for path in service.folder.rglob("*")}
-    assert service.post("/search", {"id": 0}).status_code == 200
-    assert service.stop() == 0
-    assert {path: path.stat().st_mtime_ns for path in service.folder.rglob("*")} == before
-
-
 def test_changes_are_saved_now_and_then_so_that_a_kill_loses_little(begun):
     service = begun("--save-every", "0.2")
 
