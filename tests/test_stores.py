@@ -175,9 +175,9 @@ def test_nothing_is_added_or_deleted_where_something_is_refused(kind, points, pl
             (lambda: store.add(points[:2], ids=["c", "d"], metadata=[{}, {"a": object()}]), "JSON"),
             (lambda: store.add(points[:2], ids=["c", "d"], metadata=[{}, {"a": np.inf}]), "JSON"),
             (lambda: store.add(np.zeros((1, D)), ids=["c"]), "zeros"),
-            (lambda: store.delete(["a", "x"]), "'x' is not"),
-            (lambda: store.vectors(["a", "x"]), "'x' is not"),
-            (lambda: store.metadata(["1"]), "'1' is not"),
+            (lambda: store.delete(["a", "x"]), "'x' is not there"),
+            (lambda: store.vectors(["a", "x"]), "'x' is not there"),
+            (lambda: store.metadata(["1"]), "'1' is not there"),
             (lambda: store.search(points[:1, :3]), "dimensions"),
             (lambda: store.search(points[:1], 0), "k is 0"),
             (lambda: store.search(points[:1], 1, ef=0), "ef is 0"),
@@ -639,13 +639,24 @@ def test_redis_refuses_what_it_cannot_do_and_keys_that_are_not_its_own(place, po
     assert server.exists(f"{PREFIX}:{{{name}}}")
 
 
-@pytest.mark.skipif(bool(NO_REDIS), reason=str(NO_REDIS))
-def test_two_clients_of_redis_see_each_others_points(place, points):
-    location = place("redis")
-    one, other = open_store(location), open_store(location)
+@pytest.mark.parametrize("kind", [marked("redis"), marked("qdrant-server")])
+def test_two_clients_of_a_server_see_each_others_points(kind, place, points):
+    location = place(kind)
+    one, other, narrow = (open_store(location) for _ in range(3))
+    assert one.count() == 0 and not other.exists and other.search(points[:1]).ids == ((),)
     one.add(points[:3])
+    assert other.search(points[:1], 5).found == 3 and np.allclose(other.vectors([1]), points[1])
     assert other.add(points[3:5]) == [3, 4] and one.count() == 5
     with pytest.raises(InputError, match="dimensions"):
-        open_store(location).add(points[:1, :2])
+        narrow.add(points[:1, :2])
     other.delete([0])
     assert 0 not in one.search(points[:1], 5).ids[0]
+
+
+@pytest.mark.parametrize("kind", KIND)
+def test_a_store_without_points_knows_no_id(kind, place):
+    with open_store(place(kind), metric="cosine", dimension=D) as store:
+        for call in (store.vectors, store.metadata, store.delete):
+            with pytest.raises(InputError, match="'a' is not there"):
+                call(["a"])
+        assert store.ids() == [] and store.info()["points"] == 0

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from ..checks import InputError
 from ..indexes.redis_index import without_password
 from .collection import Collection
+from .remote import RemoteStore
 from .store import Store
 
 NAME = "vectors"  # of an embedded collection
@@ -145,8 +146,8 @@ def _refuse_unknown(kind: type[Store], further: set[str], settings: dict) -> Non
         raise InputError(f"{kind.kind} has no setting {', '.join(unknown)}; it has {', '.join(sorted(known))}.")
 
 
-def _there(store: Store, shown: str, create: bool) -> Store:
-    if not create and store.dimension is None:
+def _there(store: RemoteStore, shown: str, create: bool) -> Store:
+    if not create and not store.exists:
         store.close()
         raise InputError(f"{shown} holds no points yet; check the location, or add points to make it.")
     return store

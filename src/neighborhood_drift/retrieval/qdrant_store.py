@@ -82,12 +82,11 @@ class QdrantStore(RemoteStore):
         self.location, self.name = without_password(str(location)), name
         self.embedded = "://" not in str(location)
         self._guard = threading.RLock() if self.embedded else nullcontext()
-        self._last, self._closed, self._there = 0, False, False
+        self._last, self._closed, self._given = 0, False, metric
         self._client = None
         with self._answering():
             self._client = self._connect(package.QdrantClient, str(location), api_key, timeout)
-            if self._client.collection_exists(name):
-                self._recognize(metric)
+        self._recognize()
 
     def _connect(self, client, location, api_key, timeout):
         if location == MEMORY:
@@ -97,16 +96,20 @@ class QdrantStore(RemoteStore):
             return client(path=location)
         return client(url=location, api_key=api_key, timeout=timeout, check_compatibility=False)
 
-    def _recognize(self, metric: str | None) -> None:
-        """Take metric, dimension and build parameters from a collection that is there, or refuse it."""
-        config = self._client.get_collection(self.name).config
+    def _recognize(self):
+        with self._answering():
+            if not self._client.collection_exists(self.name):
+                return
+            config = self._client.get_collection(self.name).config
+            records, _ = self._client.scroll(self.name, limit=1)
         space = config.params.vectors
-        records, _ = self._client.scroll(self.name, limit=1)
         if isinstance(space, dict) or space is None or not all("number" in (one.payload or {}) for one in records):
             raise InputError(f"The collection {self.name} of Qdrant was not made by this package; name another.")
         there = next((name for name, one in self._distance_of().items() if one == space.distance), space.distance)
-        if there not in METRICS or metric not in (None, there):
-            raise InputError(f"metric is {self.metric!r}; the collection {self.name} of Qdrant has {there!r}.")
+        if there not in METRICS or self._given not in (None, there):
+            raise InputError(
+                f"metric is {self._given or self.metric!r}; the collection {self.name} of Qdrant has {there!r}."
+            )
         if self.dimension not in (None, space.size):
             raise InputError(f"dimension is {self.dimension}; the collection {self.name} has {space.size}.")
         self.metric, self.dimension, self._there = there, space.size, True
@@ -144,8 +147,6 @@ class QdrantStore(RemoteStore):
                 raise InputError(f"Qdrant refused a request at {self.location}: {reason}.") from None
 
     def _begin(self, dimension):
-        if self._there:
-            return
         models = self._models
         graph = models.HnswConfigDiff(m=self.M, ef_construct=self.ef_construction)
         space = models.VectorParams(size=dimension, distance=self._distance_of()[self.metric], hnsw_config=graph)
@@ -158,22 +159,16 @@ class QdrantStore(RemoteStore):
         self.dimension, self._there = dimension, True
 
     def _known(self, ids):
-        if not self._there:
-            return [False] * len(ids)
-        return [one is not None for part in self._parts(ids) for one in self._records(ids[part], with_payload=False)]
+        return [one is not None for one in self._records(ids, with_payload=False)]
 
     def _records(self, ids, **what):
         """Qdrant's records of ids, None where there is none."""
         points = [point_id(one) for one in ids]
-        if not self._there:
-            return [None] * len(ids)
         with self._answering():
             records = {str(one.id): one for one in self._client.retrieve(self.name, points, **what)}
         return [records.get(str(point)) for point in points]
 
     def _highest(self):
-        if not self._there:
-            return None
         order = self._models.OrderBy(key="whole", direction=self._models.Direction.DESC)
         with self._answering():
             records, _ = self._client.scroll(self.name, limit=1, order_by=order, with_payload=["whole"])
@@ -230,7 +225,7 @@ class QdrantStore(RemoteStore):
     def _page(self, start, count):
         """Qdrant pages from an id on, not from a place, so what is before the first is read too."""
         ids, offset, end = [], None, None if count is None else start + count
-        while self._there and (end is None or len(ids) < end):
+        while end is None or len(ids) < end:
             limit = PAGE if end is None else min(PAGE, end - len(ids))
             with self._answering():
                 records, offset = self._client.scroll(
@@ -241,9 +236,7 @@ class QdrantStore(RemoteStore):
                 break
         return ids[start:end]
 
-    def count(self) -> int:
-        if not self._there:
-            return 0
+    def _count(self):
         with self._answering():
             return self._client.count(self.name, exact=True).count
 

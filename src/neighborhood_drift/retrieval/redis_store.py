@@ -72,7 +72,7 @@ class RedisStore(RemoteStore):
         self._closed = False
         self._recognize()
 
-    def _recognize(self) -> None:
+    def _recognize(self):
         with self._answering():
             kept = self._server.get(self._about)
         if kept is None:
@@ -87,7 +87,7 @@ class RedisStore(RemoteStore):
         if self.dimension not in (None, about["dimension"]):
             raise InputError(f"dimension is {self.dimension}; the store {self.name} has {about['dimension']}.")
         self.dimension, self.M, self.ef_construction = (about[one] for one in ("dimension", "M", "ef_construction"))
-        self.encoder = about["encoder"]
+        self.encoder, self._there = about["encoder"], True
 
     @contextmanager
     def _answering(self):
@@ -111,20 +111,16 @@ class RedisStore(RemoteStore):
             return pipe.execute()
 
     def _begin(self, dimension):
-        if self.dimension is not None and self.dimension != dimension:
-            raise InputError(f"vectors has {dimension} dimensions; the store has {self.dimension}.")
         about = {
             "format": FORMAT, "dimension": dimension, "M": self.M, "ef_construction": self.ef_construction,
             "encoder": self.encoder,
         }  # fmt: skip
         with self._answering():
-            new = self._server.set(self._about, json.dumps(about), nx=True)
-        self.dimension = dimension
-        if not new:
-            self._recognize()
+            self._server.set(self._about, json.dumps(about), nx=True)
+        self._recognize()
 
     def _known(self, ids):
-        return [score is not None for part in self._parts(ids) for score in self._numbers(ids[part])]
+        return [number is not None for number in self._numbers(ids)]
 
     def _numbers(self, ids):
         """When each id was added, None where it is not there."""
@@ -188,7 +184,7 @@ class RedisStore(RemoteStore):
             found = self._server.zrange(self._order, start, -1 if count is None else start + count - 1)
         return [own_id(one) for one in found]
 
-    def count(self) -> int:
+    def _count(self):
         with self._answering():
             return self._server.zcard(self._order)
 

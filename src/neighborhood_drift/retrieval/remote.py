@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -62,7 +62,7 @@ class RemoteStore(Store):
             parse_target(target)
         self.encoder, self.target = checked_metadata([encoder], 1)[0] or None, target
         self._changes = threading.RLock()
-        self._version, self._chosen = 0, ChosenEfforts()
+        self._version, self._chosen, self._there = 0, ChosenEfforts(), False
 
     def add(self, array, ids: Iterable[Id] | None = None, metadata: Sequence[dict | None] | None = None, *,
             replace: bool = False, progress: bool = False) -> list[Id]:  # fmt: skip
@@ -73,11 +73,15 @@ class RemoteStore(Store):
         with self._changes:
             if ids is None:
                 ids = self._next_ids(len(points))
-            elif not replace:
-                there = next((one for one, known in zip(ids, self._known(ids), strict=True) if known), None)
-                if there is not None:
-                    raise InputError(f"id {there!r} is there already; replace=True gives it the new vector.")
-            self._begin(points.shape[1])
+            elif self.exists and not replace:
+                for part in self._parts(ids):
+                    for one, known in zip(ids[part], self._known(ids[part]), strict=True):
+                        if known:
+                            raise InputError(f"id {one!r} is there already; replace=True gives it the new vector.")
+            if not self.exists:
+                self._begin(points.shape[1])
+            if self.dimension != points.shape[1]:  # another thread or process was first
+                raise InputError(f"vectors has {points.shape[1]} dimensions; the store has {self.dimension}.")
             bar = tqdm(total=len(ids), desc="points added", unit="point", disable=None if progress else True)
             with bar:
                 for part in self._parts(ids):
@@ -87,6 +91,7 @@ class RemoteStore(Store):
         return ids
 
     def search(self, queries, k: int = 10, *, ef: int | None = None, target=None, exact: bool = False) -> Hits:
+        held = self.count()  # first, as another process may have made the place, with its dimension
         queries = vectors(queries, "queries", metric=self.metric, dimension=self.dimension)
         refuse_overflow(queries, "queries", self.metric)
         k = whole_number(k, "k", 1)
@@ -99,8 +104,7 @@ class RemoteStore(Store):
         ef = self.ef if ef is None else whole_number(ef, "ef", 1, HIGHEST_EF)
         exact = exact or self._always_exact
         began = time.perf_counter()
-        limit = min(k, self.count())
-        lists = [[] for _ in queries] if not limit else list(self._nearest(queries, limit, ef, exact))
+        lists = [[] for _ in queries] if not held else list(self._nearest(queries, min(k, held), ef, exact))
         seconds = time.perf_counter() - began
         ids = tuple(tuple(one.id for one in found) for found in lists)
         distances = tuple(np.array([one.distance for one in found], dtype=np.float64) for found in lists)
@@ -149,24 +153,32 @@ class RemoteStore(Store):
     def delete(self, ids: Iterable[Id]) -> int:
         ids = checked_ids(ids)
         with self._changes:
-            self._all_known(ids)
+            self._each_of(ids, lambda part: [known or None for known in self._known(part)])
             for part in self._parts(ids):
                 self._drop(ids[part])
                 self._version += len(ids[part])
         return len(ids)
 
     def vectors(self, ids: Iterable[Id]) -> np.ndarray:
-        ids = checked_ids(ids)
-        rows = [row for part in self._parts(ids) for row in _all_there(ids[part], self._vectors(ids[part]))]
-        return np.array(rows, dtype=np.float32).reshape(len(ids), self.dimension or 0)
+        rows = self._each_of(checked_ids(ids), self._vectors)
+        return np.array(rows, dtype=np.float32).reshape(len(rows), self.dimension or 0)
 
     def metadata(self, ids: Iterable[Id]) -> list[dict]:
-        ids = checked_ids(ids)
-        return [one for part in self._parts(ids) for one in _all_there(ids[part], self._metadata(ids[part]))]
+        return self._each_of(checked_ids(ids), self._metadata)
 
     def ids(self, start: int = 0, count: int | None = None) -> list[Id]:
-        start = whole_number(start, "start", 0)
-        return self._page(start, None if count is None else whole_number(count, "count", 0))
+        start, count = whole_number(start, "start", 0), None if count is None else whole_number(count, "count", 0)
+        return self._page(start, count) if self.exists else []
+
+    def count(self) -> int:
+        return self._count() if self.exists else 0
+
+    @property
+    def exists(self) -> bool:
+        """Whether the place for the points was made, here or by another process; it is when points are first added."""
+        if not self._there:
+            self._recognize()
+        return self._there
 
     def compact(self, *, background: bool = False) -> None:
         """Nothing is left to do: the server frees by itself what deleted points take."""
@@ -195,7 +207,7 @@ class RemoteStore(Store):
         return chosen.ef
 
     def _next_ids(self, count: int) -> list[Id]:
-        highest = self._highest()
+        highest = self._highest() if self.exists else None
         first = 0 if highest is None else highest + 1
         if first + count - 1 > HIGHEST_ID:
             raise InputError(f"no {count} whole numbers of 64 bits are left after the id {highest}; name ids.")
@@ -204,8 +216,13 @@ class RemoteStore(Store):
     def _parts(self, ids: list[Id]) -> list[slice]:
         return [slice(start, start + self.batch) for start in range(0, len(ids), self.batch)]
 
-    def _all_known(self, ids: list[Id]) -> None:
-        _all_there(ids, [known or None for known in self._known(ids)])
+    def _each_of(self, ids: list[Id], read: Callable[[list[Id]], list]) -> list:
+        """What ``read`` gives for each id; the first one of which it gives None is refused."""
+        values = [one for part in self._parts(ids) for one in read(ids[part])] if self.exists else [None] * len(ids)
+        for one, value in zip(ids, values, strict=True):
+            if value is None:
+                raise InputError(f"id {one!r} is not there.")
+        return values
 
     def _told(self) -> dict:
         """What `info` says of every such store."""
@@ -222,8 +239,12 @@ class RemoteStore(Store):
         return False
 
     @abstractmethod
+    def _recognize(self) -> None:
+        """Look whether the place for the points was made; take from it what it was made with, or refuse it."""
+
+    @abstractmethod
     def _begin(self, dimension: int) -> None:
-        """Make the place for vectors of this dimension, where there is none, and note the dimension."""
+        """Make the place for vectors of this dimension."""
 
     @abstractmethod
     def _known(self, ids: list[Id]) -> list[bool]: ...
@@ -250,11 +271,7 @@ class RemoteStore(Store):
     def _metadata(self, ids: list[Id]) -> list[dict | None]: ...
 
     @abstractmethod
+    def _count(self) -> int: ...
+
+    @abstractmethod
     def _page(self, start: int, count: int | None) -> list[Id]: ...
-
-
-def _all_there(ids: list[Id], values: list) -> list:
-    for one, value in zip(ids, values, strict=True):
-        if value is None:
-            raise InputError(f"id {one!r} is not in the store.")
-    return values
