@@ -1,23 +1,29 @@
 """Notebook 11: the data that it searches, a collection's answers through its life, and what is told of them."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from at_hand import shared
 
+from neighborhood_drift import separate
 from neighborhood_drift.checks import InputError
 from neighborhood_drift.datasets import bundled_names
 from neighborhood_drift.exact import exact_neighbors
+from neighborhood_drift.facts import fixed, interval
 from neighborhood_drift.figures import retrieval as draw
 from neighborhood_drift.metrics import overlap
 from neighborhood_drift.neighbors import Neighbors
 from neighborhood_drift.retrieval import measure, searched, told
 from neighborhood_drift.retrieval.measure import BEFORE, COMPACTED, LAZY
 from neighborhood_drift.retrieval.searched import Searched
+from neighborhood_drift.study.extra import read_extra
+from neighborhood_drift.study.project import Project, find_root
 from neighborhood_drift.summaries import ABSENT
 
+ROOT = find_root(Path(__file__).parent)
 K, EFS = 5, [5, 500]
 
 
@@ -212,6 +218,21 @@ def test_facts_tell_the_runs_own_vectors_from_further_ones(life):
     bare = told.life_facts(replace(life, searched=replace(life.searched, labels=None, query_labels=None)), 500, "main")
     assert bare["main_accuracy_exact"] == bare["main_accuracy_exact_interval"] == ABSENT
     assert told.promised(life, "overlap=0.8")["state"].tolist() == [BEFORE, COMPACTED]
+
+
+def test_committed_facts_are_those_of_the_table_beside_them():
+    table = separate.published("retrieval").query("source == 'fashion-pixels'").set_index(["state", "ef"])
+    kept = read_extra(Project(ROOT, ROOT / "report"))["fashion-pixels"]["facts"]["retrieval"]
+    names = {"overlap": (BEFORE, "overlap"), "vote": (BEFORE, "accuracy_change"), "lazy": (LAZY, "overlap")}
+    names |= {"compacted": (COMPACTED, "overlap"), "change": (LAZY, "change"), "accuracy": (BEFORE, "accuracy")}
+    for name, (state, column) in names.items():
+        for place in ("low", "ef", "high"):
+            row = table.loc[(state, int(kept[f"fashion_pixels_ef{'' if place == 'ef' else f'_{place}'}"]))]
+            decimals = 4 if "change" in column else 3
+            assert kept[f"fashion_pixels_{name}_{place}"] == fixed(row[column], decimals)
+            around = interval(row[f"{column}_low"], row[f"{column}_high"], decimals)
+            assert kept[f"fashion_pixels_{name}_{place}_interval"] == around
+    assert kept["fashion_pixels_n"] == f"{table['points'].max():,}" == "60,000"
 
 
 # ---- figures

@@ -11,6 +11,7 @@ from ..summaries import ABSENT
 from .measure import BEFORE, COMPACTED, LAZY, Life, exchanged, losses
 
 FEWEST = 20  # queries that an interval over queries takes
+WORST = 10  # the worst lists are those of one query in so many
 
 
 def setting(one: Life, metric: str) -> dict[str, str]:
@@ -209,6 +210,8 @@ def life_facts(one: Life, ef: int, word: str, *, seed: int = 0) -> dict[str, str
     found |= {"differing_ef": percent(cited.differing), "nearest_lost_ef": percent(cited.nearest)}
     found |= {"differing": percent(low.differing), "nearest_lost": percent(low.nearest)}
     found |= {"lost": fixed(low.lost, 2), "most": number(low.most)}
+    worst = exchanged(one.of(BEFORE), efs[0], one.searched).head(max(1, len(one.searched.queries) // WORST))
+    found["nearest_lost_worst"] = percent(worst["nearest"].mean(), 0)
     for name in ("ratio", "missed_same", "instead_same", "same_change"):
         found |= _with_interval(name, low, name)
     for name, state in (("chosen", BEFORE), ("chosen_compacted", COMPACTED)):
