@@ -46,8 +46,8 @@ class Engines:
     Notes
     -----
     A graph is of the points at one moment: after a change it is built anew, because lists of two engines are compared
-    only over the same points. `changed` tells of a change; a store that counts its changes itself, as ``version`` of
-    `Store.info`, is asked too.
+    only over the same points. `changed` tells of a change; one that another process makes to a server's points is seen
+    by their number alone.
 
     Examples
     --------
@@ -143,7 +143,7 @@ class Engines:
         return ""
 
     def _moment(self) -> tuple:
-        return self._changes, self.store.info().get("version")
+        return self._changes, self.store.count()
 
     def _build(self) -> None:
         moment = self._moment()
