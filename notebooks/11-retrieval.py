@@ -220,4 +220,6 @@ facts.record(
 #
 # Drift, to someone who looks at pictures, is a list in which some pictures are others. They are nearly as near as the ones they replaced, and the table of exchanges says how often they are of the same class; the vote of the neighbors feels less of the loss than the overlap does. Where every true neighbor counts, and not only its like, the overlap is the measure, and a target the way to set the effort.
 #
+# A target certified on points of the collection is a promise about such points. The table of targets shows what queries from outside get of it, and that can be less than was asked for: where other images will be asked than are kept, the sample has to be drawn from those.
+#
 # Deletions leave no drift behind that compacting would have to mend: among tombstones a search finds as many true neighbors as in a graph built anew, or a few more. What they leave is the time that it takes to go through them, which compacting gives back.
