@@ -140,7 +140,7 @@ def answers(search) -> bool:
 @pytest.mark.parametrize("path", ["/search", "/points", "/points/delete"])
 @pytest.mark.parametrize("chunked", [False, True])
 def test_bodies_are_bounded_however_they_come(path, chunked):
-    service = client(line(), limits=Limits(body_bytes=1000, upload_bytes=1000))
+    service = client(line(), limits=Limits(body_bytes=1000, search_bytes=1000, upload_bytes=1000))
     long, fits = b'{"vector": [0.0]' + b" " * 1000 + b"}", b'{"vector": [0.0]}'
     for body, statuses in ((long, {413}), (fits, {200, 422})):
         content = iter([body[:10], body[10:]]) if chunked else body
@@ -223,6 +223,16 @@ def test_read_only_takes_no_changes_with_any_token():
         answer = service.post(path, json=body, headers={"Authorization": "Bearer known"})
         assert answer.status_code == 403 and "read-only" in answer.json()["detail"]
     assert service.get("/info").json()["changes"] == "closed" and collection.count() == 20
+
+
+@pytest.mark.parametrize("path", ["/points", "/points\n", "/points/", "/POINTS", "/points%2F", "/./points"])
+def test_no_spelling_of_a_path_goes_around_the_token(path):
+    collection = line()
+    service = client(collection, token="known")
+    for body in ({"vectors": [[0.0]]}, {"vectors": "none"}, None):
+        answer = service.post(path.replace("\n", "%0A"), json=body)
+        assert answer.status_code in ((401,) if path == "/points" else (401, 404)), answer.text
+    assert collection.count() == 20
 
 
 def test_a_full_disk_is_said_and_the_changes_stay_noted(monkeypatch):

@@ -1,12 +1,11 @@
 """The application: the paths of the service over one store, and who may use them."""
 
-import hmac
 import json
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import Depends, FastAPI, File, Form, Query, UploadFile
+from fastapi import Depends, FastAPI, File, Form, Query, Request, UploadFile
 from fastapi.responses import HTMLResponse, Response
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
 
 from ... import __version__
 from ...checks import InputError
@@ -14,7 +13,7 @@ from ..pictures import Thumbnails
 from ..store import Store, checked_ids
 from . import models
 from .documents import docs_page, search_page
-from .guard import Guard
+from .guard import Guard, Permission
 from .limits import Limits, Refused
 from .problems import answers, tell
 from .searching import single
@@ -25,6 +24,7 @@ PATHS = (
     *("/search", "/search/image", "/compact", "/save"),
 )
 UPLOAD = "/search/image"
+CHANGES = ("/points", "/points/delete", "/compact", "/save")
 
 
 def create_app(
@@ -63,23 +63,31 @@ def create_app(
     ['get', 'post']
     """
     limits = limits or Limits()
-    state = State(store, thumbnails, limits, weights)
+    state, permission = State(store, thumbnails, limits, weights), Permission(token, read_only)
     app = FastAPI(
         title="Neighborhood drift",
         description="Search, add and delete vectors; an answer that is refused says why in one sentence.",
         version=__version__,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.service = state
     app.add_middleware(
-        Guard, limits=limits, metrics=state.metrics, paths=frozenset(PATHS), uploads=frozenset([UPLOAD]), hosts=hosts
+        Guard,
+        limits=limits,
+        metrics=state.metrics,
+        paths=frozenset(PATHS),
+        uploads=frozenset([UPLOAD]),
+        changes=frozenset(CHANGES),
+        permission=permission,
+        hosts=hosts,
     )
     tell(app)
     _pages(app, state)
-    _reading(app, state, "closed" if read_only else "token" if token else "open")
+    _reading(app, state, permission.changes)
     _searching(app, state)
-    _changing(app, state, _permission(token, read_only))
+    _changing(app, state, permission)
     return app
 
 
@@ -100,7 +108,7 @@ def _pages(app: FastAPI, state: State) -> None:
         return Response(state.metrics.text(), media_type=state.metrics.media_type)
 
 
-def _reading(app: FastAPI, state: State, changes: Literal["open", "token", "closed"]) -> None:
+def _reading(app: FastAPI, state: State, changes: str) -> None:
     store, searcher = state.store, state.searcher
 
     @app.get("/health", response_model=models.Health, responses=answers())
@@ -173,10 +181,17 @@ def _searching(app: FastAPI, state: State) -> None:
         return searcher.answer(state.pictures.vector(image.file.read(), limits), options)
 
 
-def _changing(app: FastAPI, state: State, permission) -> None:
+def _changing(app: FastAPI, state: State, permission: Permission) -> None:
     store, taken = state.store, models.bounded(state.limits)
     Points, Ids = taken.points, taken.ids
-    guarded = {"dependencies": [Depends(permission)]}
+
+    def permitted(request: Request):
+        refusal = permission.refusal(request.headers.get("authorization", ""))
+        if refusal:
+            raise Refused(*refusal)
+
+    bearer = HTTPBearer(auto_error=False, description="the service's token")  # for the document alone
+    guarded = {"dependencies": [Depends(permitted), *([Depends(bearer)] if permission.changes == "token" else [])]}
 
     @app.post("/points", response_model=models.Added, responses=answers(401, 403, 422), **guarded)
     def add(given: Points):
@@ -208,19 +223,3 @@ def _changing(app: FastAPI, state: State, permission) -> None:
         """Keep all that was added and deleted so far."""
         state.save()
         return {"status": "saved", "points": store.count()}
-
-
-def _permission(token: str | None, read_only: bool):
-    bearer = HTTPBearer(auto_error=False, description="the service's token")
-
-    def closed():
-        raise Refused(403, "This service is read-only; it takes no changes.")
-
-    def shown(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]):
-        if given is None or not hmac.compare_digest(given.credentials.encode(), token.encode()):
-            raise Refused(401, "Changing data needs the header Authorization: Bearer and the service's token.")
-
-    def anyone():
-        pass
-
-    return closed if read_only else shown if token is not None else anyone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import ipaddress
 import json
 import logging
@@ -18,6 +19,7 @@ from .metrics import Metrics
 
 log = logging.getLogger("neighborhood_drift.service")
 FORM = 64 * 1024  # bytes that the other fields of an upload, and what separates them, may take
+UNREAD = (401, 403, 413)
 SAFE = ("GET", "HEAD", "OPTIONS")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 HEADERS = {
@@ -56,6 +58,36 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+class Permission:
+    """Who may change data: anyone, who shows the token, or nobody.
+
+    Parameters
+    ----------
+    token : str or None
+    read_only : bool
+
+    Examples
+    --------
+    >>> Permission("secret", False).refusal("Bearer secret"), Permission("secret", False).refusal("")[0]
+    (None, 401)
+    """
+
+    def __init__(self, token: str | None, read_only: bool):
+        self._token = token
+        self.changes = "closed" if read_only else "token" if token is not None else "open"
+
+    def refusal(self, authorization: str) -> tuple[int, str] | None:
+        """Status and sentence for a request with that header; None where it may change data."""
+        if self.changes == "closed":
+            return 403, "This service is read-only; it takes no changes."
+        kind, _, shown = authorization.partition(" ")
+        if self.changes == "open" or (
+            kind.lower() == "bearer" and hmac.compare_digest(shown.strip().encode(), self._token.encode())
+        ):
+            return None
+        return 401, "Changing data needs the header Authorization: Bearer and the service's token."
+
+
 class Guard:
     """ASGI middleware around the whole service.
 
@@ -70,15 +102,19 @@ class Guard:
     metrics : Metrics
     paths : frozenset of str
         Paths of the service; others are counted together.
-    uploads : frozenset of str
-        Of these, those that take an image.
+    uploads, changes : frozenset of str
+        Of these, those that take an image, and those that change data.
+    permission : Permission
+        Asked before a body is read; the paths ask it too.
     hosts : tuple of str or None
         Host names that are served; None: all.
     """
 
-    def __init__(self, app, *, limits: Limits, metrics: Metrics, paths, uploads, hosts=None):
-        self.app, self.limits, self.metrics = app, limits, metrics
-        self.paths, self.uploads, self.hosts = paths, uploads, hosts
+    def __init__(
+        self, app, *, limits: Limits, metrics: Metrics, paths, uploads, changes, permission: Permission, hosts=None
+    ):
+        self.app, self.limits, self.metrics, self.permission = app, limits, metrics, permission
+        self.paths, self.uploads, self.changes, self.hosts = paths, uploads, changes, hosts
 
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http":
@@ -96,7 +132,7 @@ class Guard:
                 for name, value in HEADERS.items():
                     out.setdefault(name, value)
                 out["X-Request-ID"] = ident
-                if status == 413:
+                if status in UNREAD:
                     out["Connection"] = "close"  # what the client still sends is not read
             await send(message)
 
@@ -112,7 +148,9 @@ class Guard:
             log.info("%s %s %d %.1f ms %s", scope["method"], path, status, milliseconds, ident)
 
     def _most(self, scope) -> int:
-        return self.limits.upload_bytes + FORM if scope["path"] in self.uploads else self.limits.body_bytes
+        if scope["path"] in self.uploads:
+            return self.limits.upload_bytes + FORM
+        return self.limits.body_bytes if scope["path"] in self.changes else self.limits.search_bytes
 
     def _refusal(self, scope, headers) -> tuple[int, str] | None:
         host = headers.get("host", "")
@@ -122,6 +160,9 @@ class Guard:
             origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
             if site not in ("same-origin", "none") or (origin is not None and authority_of(origin) != host.lower()):
                 return 403, "The request comes from a page of another site; only pages of this service may send it."
+            refused = self.permission.refusal(headers.get("authorization", ""))
+            if refused and scope["path"] in self.changes and scope["method"] == "POST":
+                return refused
         length = headers.get("content-length", "0")
         if not length.isdecimal():
             return 400, "Content-Length is not a whole number."
@@ -164,5 +205,6 @@ def _ident(given: str) -> str:
 async def _refuse(send, status: int, sentence: str) -> None:
     body = json.dumps({"detail": sentence}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    headers += [(b"www-authenticate", b"Bearer")] if status == 401 else []
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

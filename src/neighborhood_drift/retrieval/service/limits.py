@@ -19,8 +19,8 @@ class Limits:
         The most neighbors and the highest effort of a search.
     upload_bytes, upload_pixels : int
         The largest image: its file, and width times height.
-    body_bytes : int
-        The largest body of any other request.
+    body_bytes, search_bytes : int
+        The largest body of a request that changes data, and of any other.
     points : int
         The most points that one request adds, deletes or lists.
     engine_bytes : int
@@ -32,6 +32,7 @@ class Limits:
     upload_bytes: int = 10 * 2**20
     upload_pixels: int = 40_000_000
     body_bytes: int = 64 * 2**20
+    search_bytes: int = 2 * 2**20
     points: int = 10_000
     engine_bytes: int = 2 * 2**30
 

@@ -18,6 +18,8 @@ from .limits import BACKGROUND, Limits, Refused
 from .metrics import Metrics
 from .targets import Targets
 
+DECODED = 2  # images decoded at a time: the largest takes some hundred megabytes
+
 
 def single(vectors: list[list[float]]) -> np.ndarray:
     """(m, d) float32 of numbers from a request; what is too large becomes infinite, which the store refuses.
@@ -44,7 +46,7 @@ class Pictures:
 
     def __init__(self, encoder: dict | None, weights=None):
         self._encode = None
-        self._lock = threading.Lock()
+        self._lock, self._decoding = threading.Lock(), threading.Semaphore(DECODED)
         self.reason = "The encoder of images is being loaded; ask again in a few seconds."
         if encoder is None:
             self.reason = "This collection does not say how an image becomes a vector, so no image can be searched."
@@ -64,7 +66,8 @@ class Pictures:
         """(1, d) float32 of an image file; `Refused` where it is none, or the encoder is not ready."""
         if not self.ready:
             raise Refused(503 if self.loading else 400, self.reason)
-        picture = decode(data, most_bytes=limits.upload_bytes, most_pixels=limits.upload_pixels)
+        with self._decoding:
+            picture = decode(data, most_bytes=limits.upload_bytes, most_pixels=limits.upload_pixels)
         with self._lock:  # one at a time: a network uses all processors itself
             return self._encode([picture])
 
