@@ -41,7 +41,7 @@ tuning_queries = 200  # points on which it is chosen
 deleted = 0.3  # share of the points that are deleted
 M = 32
 ef_construction = 200
-repeats = 3  # timed passes
+repeats = 5  # timed passes
 shown = 5  # queries shown
 explored = 200  # queries of the explorer
 also = ["fashion-mnist-train"]  # further data, those that are at hand
@@ -161,7 +161,7 @@ Table(told.deletions(table))
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl-retrieval-times
-#| tbl-cap: "Milliseconds of processor time a query (median of several passes over the same queries, asked in one call), at each ef and by the collection's exact search, in each state."
+#| tbl-cap: "Milliseconds of processor time a query (the least of several passes over the same queries, asked in one call; of the separate run, their median), at each ef and by the collection's exact search, in each state."
 Table(told.times(table))
 
 # %% [markdown]
