@@ -289,6 +289,20 @@ def test_at_the_end_only_changes_that_are_kept_are_saved(monkeypatch, changed, k
     assert len(saved) == saves
 
 
+def test_a_save_at_the_end_that_fails_is_said(monkeypatch):
+    collection = line()
+    service = client(collection)
+
+    def full():
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(collection, "save", full)
+    monkeypatch.setattr(server.Server, "run", lambda self, sockets: None)
+    service.post("/points/delete", json={"ids": [0]})
+    with server.listening("127.0.0.1", 0) as opened, pytest.raises(InputError, match=r"is lost: .*No space left"):
+        server.serve(service.app, opened, keep=True, every=0, say=lambda line: None)
+
+
 # the command
 
 

@@ -74,6 +74,11 @@ def serve(app, opened: socket.socket, *, keep: bool, every: float, say: Callable
         Seconds between two saves of what changed meanwhile; 0: only at the end.
     say : callable
         Gets a line for people.
+
+    Raises
+    ------
+    InputError
+        If the save at the end is refused, by the disk or because another process has saved there since.
     """
     state: State = app.state.service
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE, ws="none")
@@ -85,10 +90,14 @@ def serve(app, opened: socket.socket, *, keep: bool, every: float, say: Callable
     stopped.set()
     if saving.is_alive():
         saving.join()
-    if keep and state.changes:
-        state.save()
-        say("what changed is saved")
-    state.store.close()
+    try:
+        if keep and state.changes:
+            state.save()
+            say("what changed is saved")
+    except (InputError, OSError) as error:
+        raise InputError(f"what changed since the last save is lost: {error}") from error
+    finally:
+        state.store.close()
     leave()
 
 
