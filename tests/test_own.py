@@ -269,4 +269,5 @@ def test_a_few_points_without_labels_or_images_get_a_whole_paper(tmp_path):
     assert f"{FEWEST} vectors of 6 coordinates" in page
     assert "came without any" in page and "Queries from outside" not in page
     assert not re.search(r'id="fig-(images|neighbors)"', html.read_text())
+    assert html.read_text().count('id="explorer-data"') == 1
     assert len(PdfReader(pdf).pages) > 8
