@@ -133,7 +133,7 @@ def _reading(app: FastAPI, state: State, changes: str) -> None:
         start: Annotated[int, Query(ge=0, le=2**31)] = 0,
         count: Annotated[int, Query(ge=1, le=state.limits.points)] = 50,
     ):
-        """Stored points in a fixed order: ``count`` of them after the first ``start``."""
+        """Stored points in a fixed order: so many (count) after so many others (start)."""
         return {"points": searcher.points(store.ids(start, count)), "total": store.count()}
 
     @app.get(

@@ -44,10 +44,13 @@ def _hashes(text: str, tag: str) -> str:
 
 def docs_page(openapi: dict) -> tuple[str, str]:
     """A page of what an OpenAPI document says, which needs no script and no network, and its policy."""
-    style = "body{font:16px/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem}pre{overflow:auto}"
+    style = (
+        ":root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;"
+        "padding:0 1rem}pre{overflow:auto}h2{margin-top:2rem}p{margin:.4rem 0}"
+    )
     rows = [
-        f"<section><h2><code>{method.upper()} {escape(path)}</code></h2><p>{escape(one.get('summary', ''))}</p>"
-        f"<p>{escape(one.get('description', ''))}</p>{_takes(one)}{_answers(one)}</section>"
+        f"<section><h2><code>{method.upper()} {escape(path)}</code></h2><p>{escape(one.get('description', ''))}</p>"
+        f"{_takes(one)}{_answers(one)}</section>"
         for path, methods in openapi["paths"].items()
         for method, one in methods.items()
     ]
@@ -77,7 +80,11 @@ def _takes(operation: dict) -> str:
 
 
 def _answers(operation: dict) -> str:
-    answers = [f"{escape(status)} {escape(one['description'])}" for status, one in operation["responses"].items()]
+    answers = []
+    for status, one in sorted(operation["responses"].items()):
+        schemas = [media.get("schema", {}) for media in one.get("content", {}).values()] if status == "200" else []
+        named = " or ".join(_named(part) for schema in schemas for part in schema.get("anyOf", [schema]) if part)
+        answers.append(f"{escape(status)} {named or escape(one['description'])}")
     return f"<p>Answers {'; '.join(answers)}</p>"
 
 

@@ -39,10 +39,11 @@ class Search(Options):
 
     model_config = ConfigDict(
         json_schema_extra={
+            "examples": [{"id": 3, "k": 5, "ef": 10, "compare": True}],
             "oneOf": [
                 {"required": ["vector"], "properties": {"vector": {"type": "array"}, "id": {"type": "null"}}},
                 {"required": ["id"], "properties": {"id": {"type": ["integer", "string"]}, "vector": {"type": "null"}}},
-            ]
+            ],
         }
     )
 
@@ -59,7 +60,10 @@ class Search(Options):
 class Points(BaseModel):
     """Points to add."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"vectors": [[0.5, 1.0]], "ids": ["a"], "metadata": [{"label": "cat"}]}]},
+    )
 
     vectors: Annotated[list[Vector], Field(min_length=1)]
     ids: Annotated[list[Id] | None, Field(description="one a vector; null: whole numbers that go on")] = None
@@ -79,7 +83,7 @@ class Points(BaseModel):
 class Ids(BaseModel):
     """Points to delete."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"ids": ["a", 5]}]})
 
     ids: Annotated[list[Id], Field(min_length=1)]
 
