@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import shutil
 import threading
 import time
 from contextlib import contextmanager
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browsing import browser  # noqa: F401
 from PIL import Image
 
 pytest.importorskip("fastapi", reason="the page needs the extra serve")
@@ -25,7 +24,6 @@ from neighborhood_drift.retrieval.service.app import create_app  # noqa: E402
 from neighborhood_drift.retrieval.service.limits import Limits  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 POINTS, SIDE = 400, 8
 WAIT = 20  # seconds until a started service answers
 ATTACK = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
@@ -92,21 +90,8 @@ def odd_address():
         yield at
 
 
-@pytest.fixture(scope="module")
-def browser():
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if found is None:
-        pytest.skip(f"no browser: none of {', '.join(CHROMIUM)} is on the path, and CHROMIUM names none")
-    # Chromium's sandbox refuses to run as root, as in a container.
-    arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    with playwright.sync_playwright() as started:
-        launched = started.chromium.launch(executable_path=found, args=arguments)
-        yield launched
-        launched.close()
-
-
 @pytest.fixture
-def tab(browser):
+def tab(browser):  # noqa: F811
     """A new tab; what the browser complains about fails the test, unless the test empties ``tab.complaints``."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
