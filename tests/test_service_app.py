@@ -6,7 +6,9 @@ import shutil
 import subprocess
 import sys
 import threading
+import zipfile
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -17,11 +19,14 @@ pytest.importorskip("fastapi", reason="the service needs the extra serve")
 from fastapi.testclient import TestClient
 
 from neighborhood_drift import Collection, InputError
+from neighborhood_drift.datasets import bundled_folder
+from neighborhood_drift.retrieval.bundled import sample_collection
 from neighborhood_drift.retrieval.service import searching, server
 from neighborhood_drift.retrieval.service.app import create_app
 from neighborhood_drift.retrieval.service.engines import RULES, Engines
 from neighborhood_drift.retrieval.service.guard import FORM
 from neighborhood_drift.retrieval.service.limits import Limits, Refused
+from neighborhood_drift.retrieval.service.models import RuleName
 from neighborhood_drift.retrieval.service.targets import MOST_WAITING, Targets
 from neighborhood_drift.study.cli import app as commands
 
@@ -166,7 +171,7 @@ def test_an_upload_may_be_as_large_as_it_is_said():
 
 def until(holds):
     waiting = threading.Event()
-    for _ in range(500):
+    for _ in range(3000):
         if holds():
             return
         waiting.wait(0.02)
@@ -190,6 +195,24 @@ def test_images_wait_for_their_encoder_and_a_failure_is_told(monkeypatch):
     assert failed.status_code == 400 and "torch is missing" in failed.json()["detail"]
     never = client(line()).post("/search/image", files={"image": b"x"})
     assert never.status_code == 400 and "how an image becomes a vector" in never.json()["detail"]
+
+
+def test_an_original_of_the_bundled_sample_finds_itself():
+    pytest.importorskip("torch", reason="images of the bundled sample need the extra encode")
+    store, thumbnails, _ = sample_collection(points=60)
+    service = client(store, thumbnails=thumbnails)
+    until(lambda: not service.app.state.service.pictures.loading)
+    with zipfile.ZipFile(bundled_folder() / "cifar10-resnet50" / "originals.zip") as originals:
+        data = originals.read(originals.namelist()[7])
+    hits = service.post("/search/image", files={"image": data}, data={"k": "2"}).json()["hits"]
+    assert hits[0]["id"] == 7 and hits[0]["distance"] < hits[1]["distance"] / 10
+    shown = Image.open(io.BytesIO(service.get(hits[0]["image"]).content)).convert("RGB")
+    stored = Image.open(io.BytesIO(data)).convert("RGB")  # of the size of the small pictures, which are JPEG
+    assert np.abs(np.asarray(shown, float) - np.asarray(stored, float)).mean() < 10
+
+
+def test_every_rule_may_be_asked_for():
+    assert tuple(RULES) == get_args(RuleName)
 
 
 def test_faiss_follows_changes_of_the_points():
