@@ -7,6 +7,7 @@ import re
 import socket
 import struct
 import threading
+import time
 import zlib
 from urllib.parse import quote
 
@@ -120,6 +121,7 @@ def until_ready(service, asked):
             assert answer.status_code == 200, answer.text
             return answer.json()
         assert int(answer.headers["retry-after"]) > 0
+        time.sleep(0.05)
     raise AssertionError("the graph is never ready")
 
 
