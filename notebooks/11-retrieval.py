@@ -110,7 +110,7 @@ Table(told.efforts(table))
 # %%
 #| label: tbl-retrieval-target
 #| tbl-cap: "The ef chosen for the target while all points are there and after compacting, and the overlap of the queries from outside at it, with 95 % interval over queries."
-Table(told.promised(life, target, seed=seed))
+Table(told.promised(lives, target, seed=seed))
 
 # %% [markdown]
 # ## Neighbors to look at
@@ -139,7 +139,7 @@ draw.differences(seen, before.exact, before.by_ef[efs[0]], worst[:shown])
 # %%
 #| label: tbl-retrieval-exchange
 #| tbl-cap: "Queries whose lists differ from the exact ones: their share, the share that misses the nearest neighbor of all, true neighbors lost by those that differ (mean and most), mean distance of those that came instead over that of the missed ones, and the share of the missed and of those that came instead that have the query's class. Intervals: 95 % over these queries."
-Table(told.exchange_table(told.exchange(life, efs, seed=seed)))
+Table(told.exchanges(lives, efs, seed=seed))
 
 # %% [markdown]
 # ## After deletions
@@ -161,7 +161,7 @@ Table(told.deletions(table))
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl-retrieval-times
-#| tbl-cap: "Milliseconds of processor time a query (the least of several passes over the same queries, asked in one call; of the separate run, their median), at each ef and by the collection's exact search, in each state."
+#| tbl-cap: "Milliseconds of processor time a query (the least of several passes over the same queries, asked in one call), at each ef and by the collection's exact search, in each state."
 Table(told.times(table))
 
 # %% [markdown]
@@ -222,4 +222,4 @@ facts.record(
 #
 # A target certified on points of the collection is a promise about such points. The table of targets shows what queries from outside get of it, and that can be less than was asked for: where other images will be asked than are kept, the sample has to be drawn from those.
 #
-# Deletions leave no drift behind that compacting would have to mend: among tombstones a search finds as many true neighbors as in a graph built anew, or a few more. What they leave is the time that it takes to go through them, which compacting gives back.
+# Deletions leave no drift behind that compacting would have to mend: among tombstones a search finds as many true neighbors as in a graph built anew, or a few more. What they leave, where anything can be told from the scatter of the times, is the time that it takes to go through them, which compacting gives back.

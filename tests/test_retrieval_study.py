@@ -206,7 +206,7 @@ def test_few_queries_give_no_interval(life):
     few.by_ef[7].ids[0, 0] = np.setdiff1d(np.arange(300), few.exact.ids[0])[0]
     row = told.exchange(replace(life, states=(few,)), [7]).iloc[0]
     assert row["differing"] == 1 / 30 and row["nearest"] == 1 / 30 and row["ratio"] > 0 and np.isnan(row["ratio_low"])
-    assert "(" not in told.exchange_table(pd.DataFrame([row]))["distance, instead to missed"].iloc[0]
+    assert "(" not in told.exchanges([replace(life, states=(few,))], [7])["distance, instead to missed"].iloc[0]
     del few.by_ef[7]
 
 
@@ -217,7 +217,7 @@ def test_facts_tell_the_runs_own_vectors_from_further_ones(life):
     assert found["main_overlap_ef"] == "1.000" and found["main_deleted"] == "90" and found["main_left"] == "210"
     bare = told.life_facts(replace(life, searched=replace(life.searched, labels=None, query_labels=None)), 500, "main")
     assert bare["main_accuracy_exact"] == bare["main_accuracy_exact_interval"] == ABSENT
-    assert told.promised(life, "overlap=0.8")["state"].tolist() == [BEFORE, COMPACTED]
+    assert told.promised([life, life], "overlap=0.8")["state"].tolist() == [BEFORE, COMPACTED] * 2
 
 
 def test_committed_facts_are_those_of_the_table_beside_them():

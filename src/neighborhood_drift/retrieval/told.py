@@ -126,10 +126,11 @@ def exchange(one: Life, efs, *, state: str = BEFORE, seed: int = 0) -> pd.DataFr
     return pd.DataFrame(rows)
 
 
-def exchange_table(table: pd.DataFrame) -> pd.DataFrame:
-    """`exchange`, for readers."""
+def exchanges(lives, efs, *, seed: int = 0) -> pd.DataFrame:
+    """`exchange` of each data set, for readers."""
     return pd.DataFrame(
         {
+            "data": one.searched.name,
             "ef": row.ef,
             "queries whose lists differ": percent(row.differing),
             "that miss the nearest": percent(row.nearest),
@@ -139,19 +140,21 @@ def exchange_table(table: pd.DataFrame) -> pd.DataFrame:
             "missed, of the query's class": _cell(row, "missed_same"),
             "instead, of the query's class": _cell(row, "instead_same"),
         }
-        for row in table.itertuples()
+        for one in lives
+        for row in exchange(one, efs, seed=seed).itertuples()
     )
 
 
-def promised(one: Life, target: str, *, seed: int = 0) -> pd.DataFrame:
-    """What `choose_ef` chose for the target, and the overlap of the queries from outside at it; one row a state."""
+def promised(lives, target: str, *, seed: int = 0) -> pd.DataFrame:
+    """What `choose_ef` chose for the target, and the overlap of the queries at it; a row a data set and state."""
     rows = []
-    for state, chosen in one.chosen.items():
-        low, high = limits(bootstrap_means(chosen["overlap"][:, None], seed=seed))
-        known = chosen["ef"] is not None
-        shown = f"{fixed(chosen['overlap'].mean())} ({interval(low[0], high[0])})" if known else ABSENT
-        told = str(chosen["ef"]) if known else "none certified"
-        rows.append({"state": state, "target": target, "ef": told, "overlap of the queries": shown})
+    for one in lives:
+        for state, chosen in one.chosen.items():
+            low, high = limits(bootstrap_means(chosen["overlap"][:, None], seed=seed))
+            known = chosen["ef"] is not None
+            shown = f"{fixed(chosen['overlap'].mean())} ({interval(low[0], high[0])})" if known else ABSENT
+            about = {"data": one.searched.name, "state": state, "target": target}
+            rows.append({**about, "ef": str(chosen["ef"]) if known else "none certified", "overlap": shown})
     return pd.DataFrame(rows)
 
 
