@@ -153,6 +153,11 @@ def with_ratios(table: pd.DataFrame) -> pd.DataFrame:
     ).reset_index()
 
 
+def shown(table: pd.DataFrame) -> Table:
+    """The table for readers, three digits a number."""
+    return Table(table.map(lambda value: number(int(value)) if value == int(value) else number(value)))
+
+
 def soak(folder: Path, queries, seconds: float, say) -> dict:
     """Searches, points that come and go, and a compaction a minute for ``seconds``: requests, errors, memory in MiB."""
     requests = [("/search", _body(query, KS[0])) for query in queries]
@@ -226,11 +231,12 @@ def main() -> int:
         table = with_ratios(throughput(folder, queries, given.seconds, given.repeats, tqdm.write))
         soaked = soak(folder, queries, given.soak, tqdm.write) if given.soak else None
     print(f"\n{name}, {len(base):,} x {base.shape[1]}, M = {M}, efConstruction = {EF_CONSTRUCTION}, ef = {EF}\n")
-    print(Table(table.map(number)))
+    print(shown(table))
     if soaked:
         print("\n" + "\n".join(f"{what}: {number(value)}" for what, value in soaked.items()))
     print(f"\nPython {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores")
     if given.out:
+        given.out.mkdir(parents=True, exist_ok=True)
         table.to_csv(given.out / "service-load.csv", index=False, float_format="%.4g")
         if soaked:
             pd.DataFrame([soaked]).to_csv(given.out / "service-soak.csv", index=False, float_format="%.6g")
