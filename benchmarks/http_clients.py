@@ -40,11 +40,20 @@ def load(address: tuple[str, int], requests, clients: int, seconds: float) -> tu
         list(pool.map(time.sleep, [0.2] * len(shares)))  # both processes are there before the clock starts
         begin = time.time() + 0.3
         jobs = [
-            pool.submit(_process, address, requests, share, begin, seconds, at * PROCESSES)
+            pool.submit(_process, address, requests, share, begin, seconds, sum(shares[:at]))
             for at, share in enumerate(shares)
         ]
         parts = [job.result() for job in jobs]
     return [one for latencies, _ in parts for one in latencies], sum(errors for _, errors in parts), seconds
+
+
+def first_turn(number: int) -> int:
+    """The request that a client begins with, far from those of others: side by side they would ask the same at once.
+
+    >>> len({first_turn(number) % 1000 for number in range(32)})
+    32
+    """
+    return number * 7919
 
 
 def _process(address, requests, count, begin, seconds, offset):
@@ -64,7 +73,7 @@ def _client(address, requests, begin, seconds, number, latencies, errors):
     connection = http.client.HTTPConnection(*address, timeout=60)
     time.sleep(max(0.0, begin - time.time()))
     counted, ends = begin + WARM_UP, begin + WARM_UP + seconds
-    turn = number * 7919  # clients that begin side by side would ask the same thing at the same time
+    turn = first_turn(number)
     while (now := time.time()) < ends:
         path, body = requests[turn % len(requests)]
         turn += 1

@@ -10,7 +10,7 @@ import argparse
 import json
 import os
 import platform
-import socket
+import re
 import subprocess
 import sys
 import threading
@@ -18,13 +18,13 @@ import time
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 
 import hnswlib
 import numpy as np
 import pandas as pd
 import psutil
-from http_clients import WARM_UP, load
+from http_clients import WARM_UP, first_turn, load
 from tqdm import tqdm
 
 from neighborhood_drift import load_dataset
@@ -36,6 +36,7 @@ POINTS, DIMENSION, QUERIES = 60_000, 784, 1_000
 M, EF_CONSTRUCTION, EF = 16, 200, 100
 CLIENTS, KS = (1, 8, 32), (10, 100)
 SETTLED = 60.0  # seconds of the soak after which memory is compared
+MOST_GROWTH = 0.05  # of the memory, from the second minute to the last
 
 
 def data(folder: str) -> tuple[str, np.ndarray, np.ndarray]:
@@ -53,28 +54,30 @@ def data(folder: str) -> tuple[str, np.ndarray, np.ndarray]:
 @contextmanager
 def serving(folder: Path):
     """A service over the collection in ``folder``, in a process of its own: its port and process."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "neighborhood_drift", "serve", str(folder), "--port", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    command = [sys.executable, "-m", "neighborhood_drift", "serve", str(folder), "--port", "0"]
+    with TemporaryFile("w+") as said, subprocess.Popen(command, stdout=said, stderr=said) as process:
         try:
-            _wait(port, process)
-            yield port, process
+            yield _port(said, process), process
         finally:
             process.terminate()
             process.wait(60)
 
 
-def _wait(port: int, process) -> None:
+def _port(said, process) -> int:
+    """The port that the service says it listens at, once it answers there."""
     for _ in range(600):
+        said.seek(0)
+        text = said.read()
         if process.poll() is not None:
-            raise SystemExit(f"The service stopped with status {process.returncode} before it answered.")
+            raise SystemExit(f"The service stopped with status {process.returncode} before it answered:\n{text}")
+        found = re.search(r"http://127\.0\.0\.1:(\d+)", text)
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
-            return
+            if found:
+                urllib.request.urlopen(f"{found[0]}/health", timeout=2).close()
+                return int(found[1])
         except OSError:
-            time.sleep(0.1)
+            pass
+        time.sleep(0.1)
     raise SystemExit("The service did not answer within a minute.")
 
 
@@ -84,7 +87,7 @@ def in_threads(search, queries, clients: int, seconds: float) -> list[float]:
     latencies = [[] for _ in range(clients)]
 
     def loop(at):
-        turn = at * 7919
+        turn = first_turn(at)
         while (now := time.time()) < begin + seconds:
             query = queries[turn % len(queries)]
             turn += 1
@@ -193,19 +196,30 @@ def soak(folder: Path, queries, seconds: float, say) -> dict:
             stop.set()
             for thread in threads:
                 thread.join()
-    at, held = np.array(memory).T
-    first, last = held[(at > SETTLED) & (at <= 2 * SETTLED)], held[at > at[-1] - SETTLED]
     say(f"soak: {len(latencies):,} searches")
     return {
         "minutes": seconds / 60,
         "searches": len(latencies),
         "points added and deleted": 4 * rounds[0],
         "errors": errors + len(failures),
-        "median MiB, second minute": float(np.median(first)) if len(first) else float("nan"),
-        "median MiB, last minute": float(np.median(last)),
-        "highest MiB": float(held.max()),
+        **memory_of(memory),
         "p99 ms": float(np.percentile(latencies, 99) * 1e3),
     }
+
+
+def memory_of(samples: list[tuple[float, float]]) -> dict[str, float]:
+    """Medians of the second and the last minute, the growth between them as a share, and the highest.
+
+    ``samples`` are (seconds, MiB); nan where there is no second minute.
+
+    >>> memory_of([(90.0, 100.0), (600.0, 110.0)])["growth"]
+    0.1
+    """
+    at, held = np.array(samples).T
+    first, last = held[(at > SETTLED) & (at <= 2 * SETTLED)], float(np.median(held[at > at[-1] - SETTLED]))
+    second = float(np.median(first)) if len(first) else float("nan")
+    growth = round(last / second - 1, 6)
+    return {"MiB, second minute": second, "MiB, last minute": last, "growth": growth, "highest MiB": float(held.max())}
 
 
 def _post(port: int, path: str, body: dict) -> None:
@@ -240,7 +254,11 @@ def main() -> int:
         table.to_csv(given.out / "service-load.csv", index=False, float_format="%.4g")
         if soaked:
             pd.DataFrame([soaked]).to_csv(given.out / "service-soak.csv", index=False, float_format="%.6g")
-    return int(bool(soaked and soaked["errors"]))
+    if not soaked:
+        return 0
+    if soaked["growth"] > MOST_GROWTH:
+        print(f"Memory grew by {soaked['growth']:.1%}; at most {MOST_GROWTH:.0%} is allowed.")
+    return int(bool(soaked["errors"]) or soaked["growth"] > MOST_GROWTH)
 
 
 if __name__ == "__main__":

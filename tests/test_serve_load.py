@@ -89,3 +89,21 @@ def test_synthetic_vectors_have_the_size_that_is_named(monkeypatch):
     assert base.shape == (50, serve_load.DIMENSION)
     assert queries.shape == (5, serve_load.DIMENSION)
     assert base.dtype == queries.dtype == np.float32
+
+
+def test_clients_begin_at_different_requests():
+    begun = {http_clients.first_turn(number) % serve_load.QUERIES for number in range(max(serve_load.CLIENTS))}
+    assert len(begun) == max(serve_load.CLIENTS)
+
+
+@pytest.mark.parametrize(("a_minute", "allowed"), [(0.0, True), (2.0, True), (10.0, False)])
+def test_growth_is_from_the_second_minute_to_the_last(a_minute, allowed):
+    samples = [(float(second), 500 + a_minute * second / 60 + (second % 60 == 0) * 300) for second in range(600)]
+    found = serve_load.memory_of(samples)
+    assert found["growth"] == pytest.approx(8 * a_minute / (500 + 1.5 * a_minute), rel=0.02, abs=1e-6)
+    assert (found["growth"] <= serve_load.MOST_GROWTH) == allowed
+    assert found["highest MiB"] > 800  # a compaction's moment is seen, and is no growth
+
+
+def test_a_short_soak_has_no_growth_to_tell():
+    assert np.isnan(serve_load.memory_of([(1.0, 5.0), (2.0, 5.0)])["growth"])
