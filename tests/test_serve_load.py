@@ -102,7 +102,7 @@ def test_growth_is_from_the_second_minute_to_the_last(a_minute, allowed):
     found = serve_load.memory_of(samples)
     assert found["growth"] == pytest.approx(8 * a_minute / (500 + 1.5 * a_minute), rel=0.02, abs=1e-6)
     assert (found["growth"] <= serve_load.MOST_GROWTH) == allowed
-    assert found["highest MiB"] > 800  # a compaction's moment is seen, and is no growth
+    assert found["highest MiB"] >= 800  # a compaction's moment is seen, and is no growth
 
 
 def test_a_short_soak_has_no_growth_to_tell():
