@@ -186,7 +186,7 @@ Table(guarantees())
 # %% [markdown]
 # ## An explorer
 #
-# Pictures chosen by an author show what the author looked for. So the HTML paper has a page in which readers choose for themselves: a query, how many neighbors, the effort, and the search, and see the exact and the approximate list with what was missed and what came instead. Three quarters of its queries are drawn at random; the others are those that differ most, and say so. It is made here, from the graphs of this run, and needs no server.
+# Pictures chosen by an author show what the author looked for. So the HTML paper has a page in which readers choose for themselves: a query, how many neighbors, the effort, and the search, and see the exact and the approximate list with what was missed and what came instead. Three quarters of its queries are drawn at random; beside them stand those of all that were examined whose lists differ most, and say so. It is made here, from the graphs of this run, and needs no server.
 #
 # Three searches can be chosen: FAISS's default, whose effort stays at ef, the same graph with an unbounded queue, and hnswlib, whose efforts follow $k$. Each was asked anew for each $k$. Let $k$ grow beyond ef under each of them, and the question of this study is answered before one's eyes.
 
@@ -202,7 +202,7 @@ facts.record("retrieval", out=out, **exploring.facts_of(page.lists, seed=seed))
 
 # %%
 #| label: fig-explorer
-#| fig-cap: "What the explorer of the HTML paper shows first: the query whose lists differ most of those examined, with its exact neighbors (left; those that the search missed are framed, with a minus) and what the search returned (right; those that came instead are framed, with a plus). Below each picture stands its true rank."
+#| fig-cap: "What the explorer of the HTML paper shows first: of all queries examined the one whose lists differ most, with its exact neighbors (left; those that the search missed are framed, with a minus) and what the search returned (right; those that came instead are framed, with a plus). Below each picture stands its true rank."
 #| fig-alt: "A query above two grids of small pictures; frames and signs mark the pictures that are in one grid alone."
 still.still(page.lists, seen)
 

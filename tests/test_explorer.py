@@ -90,29 +90,51 @@ def test_every_list_is_that_of_its_search_and_the_true_ones_are_true(searched, l
         index = build_index(name, searched.base, **GRAPH)
         for ef in EFS:
             for k in KS:
-                assert np.array_equal(lists.found[name, ef, k], index.search(asked, k, ef=ef).ids)
+                assert np.array_equal(lists.found[name, ef, k].ids, index.search(asked, k, ef=ef).ids)
 
 
 def test_some_queries_are_drawn_at_random_and_the_others_differ_most(searched, lists):
     name, ef, k = HARD
     assert lists.start == (k, ef) and START[0] > max(KS) and START[1] > max(EFS)
-    assert (lists.random, len(lists.rows), lists.examined) == (18, 24, len(searched.queries))
-    assert len(set(lists.rows)) == 24
+    assert (lists.random, len(lists.hardest), lists.examined) == (18, 6, len(searched.queries))
+    assert len(set(lists.rows)) == len(lists.rows) == len({*range(18), *lists.hardest})
     found = build_index(name, searched.base, **GRAPH).search(searched.queries, k, ef=ef)
     true, _ = oracles.exact_neighbors(searched.base, searched.queries, k)
     kept = np.array([oracles.overlap(*pair) for pair in zip(true, found.ids, strict=True)])
     assert np.allclose(lists.overlaps(*HARD), kept[lists.rows])
-    hardest, others = lists.rows[18:], np.setdiff1d(np.arange(60), lists.rows)
-    assert (np.diff(kept[hardest]) >= 0).all()
-    assert kept[hardest].max() <= kept[others].min()
+    # among all that were examined, those drawn at random included
+    assert np.allclose(kept[lists.rows[lists.hardest]], np.sort(kept)[:6])
+    assert kept[lists.rows[lists.first]] == kept.min()
     assert kept.min() < kept.max(), "the searches must lose something, or the test says nothing"
+    assert (lists.hardest < 18).any(), "one must be of both kinds, or the test says less"
+
+
+def test_the_draw_does_not_depend_on_what_the_searches_found(searched, lists):
+    better = explore(searched.base, searched.queries, ks=(5,), efs=(5,), shown=24, **GRAPH | {"M": 6})
+    assert np.array_equal(better.rows[:18], lists.rows[:18])
+    assert not np.array_equal(better.rows[better.hardest], lists.rows[lists.hardest])
+
+
+def test_points_beyond_the_known_ranks_are_ordered_by_distance_and_ties_are_told():
+    """Points on a line, the query at 0; three of them share the distance of the second."""
+    exact = Neighbors(np.array([[0, 1, 2]]), np.array([[0.0, 1.0, 1.0]]))
+    came = [([0, 60], [0, 60]), ([50, 60], [50, 60]), ([0, 3], [0, 1])]
+    found = {(name, 10, 2): Neighbors([ids], [far]) for name, (ids, far) in zip(SEARCHES, came, strict=True)}
+    lists = Explored(np.array([0]), 1, np.array([0]), 1, (2,), (10,), (2, 10), exact, found)
+    data = data_of(explorer.page(lists, drawn(601, 1, pictures=False, labels=False)).html)
+    (query,) = data["queries"]
+    points = np.array(data["ids"])[query["m"]]
+    for search, (ids, _) in enumerate(came):
+        assert points[decoded(data, query)[search, 10, 2]].tolist() == ids
+    assert points[: query["t"][0]].tolist() == [0, 1, 3]
 
 
 def test_what_the_paper_says_is_counted_over_the_queries_drawn_at_random(lists):
     said = facts_of(lists)
-    counted = {"queries": 24, "random": 18, "hardest": 6, "examined": 60, "k": 40, "ef": 15, "k_max": 40, "ef_max": 15}
+    counted = {"queries": len(lists.rows), "random": 18, "hardest": 6, "both": 24 - len(lists.rows), "examined": 60}
+    counted |= {"k": 40, "ef": 15, "k_max": 40, "ef_max": 15}
     assert {name: said[f"explorer_{name}"] for name in counted} == counted
-    assert said["explorer_first_overlap"] == f"{lists.overlaps(*HARD)[18]:.2f}"
+    assert said["explorer_first_overlap"] == f"{lists.overlaps(*HARD).min():.2f}"
     for name, word in zip(SEARCHES, ("default", "unbounded", "hnswlib"), strict=True):
         mean = lists.overlaps(name, 15, 40)[:18].mean()
         low, high = map(float, said[f"explorer_overlap_{word}_interval"].split(" to "))
@@ -130,8 +152,8 @@ def test_the_same_seed_gives_the_same_page_and_another_seed_others(searched, lis
 def test_few_points_or_queries_are_enough(points, queries, ks):
     few = drawn(points, queries)
     lists = explore(few.base, few.queries, ks=ks, efs=(10,), metric="cosine", **GRAPH)
-    assert max(lists.ks) <= points and len(lists.rows) == queries
-    assert len(data_of(explorer.page(lists, few).html)["queries"]) == queries
+    assert max(lists.ks) <= points and 0.75 * queries - 1 <= len(lists.rows) <= queries
+    assert len(data_of(explorer.page(lists, few).html)["queries"]) == len(lists.rows)
     assert draw.still(lists, few).axes
 
 
@@ -170,25 +192,30 @@ def test_the_page_holds_each_list_with_its_true_ranks_pictures_and_labels(search
         assert query["r"] == [rank.get(one, 0) for one in points[max(KS) :]]
         for (search, ef, k), places in decoded(data, query).items():
             assert places == sorted(places)
-            found = lists.found[list(SEARCHES)[search], ef, k][number]
+            found = lists.found[list(SEARCHES)[search], ef, k].ids[number]
             assert set(points[places]) == {one for one in found if one >= 0}
+
+
+def listed(ids) -> Neighbors:
+    """Ids that are their own distances."""
+    return Neighbors([[*ids]], [[one if one >= 0 else np.inf for one in ids]])
 
 
 def test_missing_neighbors_far_ranks_and_unknown_ranks_survive_the_code():
     exact = Neighbors(np.array([np.arange(400)]), np.array([np.arange(400.0)]))
     given = [[0, 399, -1], [1, 500, 600], [-1, -1, -1]]
-    found = {(name, 10, 3): np.array([ids]) for name, ids in zip(SEARCHES, given, strict=True)}
+    found = {(name, 10, 3): listed(ids) for name, ids in zip(SEARCHES, given, strict=True)}
     # these hold all ranks up to 400, so that the lists above skip more of them than a byte counts
     starts = zip(SEARCHES, (0, 100, 150), strict=True)
-    wide = {(name, 10, 250): np.arange(start, start + 250)[None] for name, start in starts}
-    lists = Explored(np.array([0]), 1, 1, (3, 250), (10,), (3, 10), exact, found | wide)
+    wide = {(name, 10, 250): listed(range(start, start + 250)) for name, start in starts}
+    lists = Explored(np.array([0]), 1, np.array([0]), 1, (3, 250), (10,), (3, 10), exact, found | wide)
     plain_points = drawn(601, 1, pictures=False, labels=False)
     data = data_of(explorer.page(lists, plain_points).html)
     (query,) = data["queries"]
     points, places = np.array(data["ids"])[query["m"]], decoded(data, query)
-    for (name, ef, k), ids in lists.found.items():
+    for (name, ef, k), came in lists.found.items():
         got = points[places[list(SEARCHES).index(name), ef, k]].tolist()
-        assert got == [one for one in ids[0] if one >= 0]
+        assert got == [one for one in came.ids[0] if one >= 0]
     assert query["r"] == [*range(251, 401), 0, 0]
     assert data["labels"] is None and data["sheet"] == ""
 
@@ -196,10 +223,13 @@ def test_missing_neighbors_far_ranks_and_unknown_ranks_survive_the_code():
 def test_where_the_page_would_be_too_large_fewer_queries_of_both_kinds_are_shown(searched, lists):
     whole = explorer.page(lists, searched)
     fewer = explorer.page(lists, searched, most_bytes=len(whole.html) - 1)
-    assert len(whole.lists.rows) == 24 and len(fewer.html) < len(whole.html)
-    assert (len(fewer.lists.rows), fewer.lists.random) == (15, 11)
-    assert np.array_equal(fewer.lists.rows, np.r_[lists.rows[:11], lists.rows[18:22]])
-    assert np.array_equal(fewer.lists.overlaps(*HARD), np.r_[lists.overlaps(*HARD)[:11], lists.overlaps(*HARD)[18:22]])
+    few = fewer.lists
+    assert len(whole.lists.rows) == len(lists.rows) and len(fewer.html) < len(whole.html)
+    assert (few.random, len(few.hardest)) == (11, 4) and len(few.rows) == len(set(few.rows)) <= 15
+    assert np.array_equal(few.rows[:11], lists.rows[:11])
+    assert np.array_equal(few.rows[few.hardest], lists.rows[lists.hardest[:4]])
+    where = [lists.rows.tolist().index(row) for row in few.rows]
+    assert np.array_equal(few.overlaps(*HARD), lists.overlaps(*HARD)[where])
     assert data_of(fewer.html)["random"] == 11
 
 
@@ -213,7 +243,7 @@ def test_names_of_classes_cannot_end_the_script(searched, lists):
 @pytest.mark.parametrize("pictures", [True, False])
 def test_the_still_marks_what_differs(lists, pictures):
     figure = draw.still(lists, drawn(pictures=pictures))
-    overlap, k = lists.overlaps(*HARD)[18], HARD[2]
+    overlap, k = lists.overlaps(*HARD)[lists.first], HARD[2]
     assert f"overlap {overlap:.2f}" in " ".join(text.get_text() for text in figure.axes[1].texts)
     for axes, (color, sign) in zip(figure.axes[2:], (draw.MISSED, draw.INSTEAD), strict=True):
         marks = [text for text in axes.texts if text.get_text() == sign]
@@ -312,33 +342,74 @@ def marked(page) -> tuple[list[int], list[int]]:
 
 def expected(lists: Explored, number: int, name: str, ef: int, k: int) -> tuple[list[int], list[int]]:
     rank = {one: place for place, one in enumerate(lists.exact.ids[number], start=1)}
-    ranks = sorted(rank[one] for one in lists.found[name, ef, k][number])
+    ranks = sorted(rank[one] for one in lists.found[name, ef, k].ids[number])
     return sorted(set(range(1, k + 1)) - set(ranks)), [place for place in ranks if place > k]
 
 
 def test_it_shows_both_lists_and_what_differs_as_keys_change_query_search_k_and_ef(tab, searched, lists):
     page = tab(explorer.page(lists, searched))
-    assert marked(page) == expected(lists, 18, *HARD)
-    overlap = lists.overlaps(*HARD)[18]
+    first, second = lists.hardest[:2]
+    assert marked(page) == expected(lists, first, *HARD)
+    overlap = lists.overlaps(*HARD)[first]
     assert f"Overlap {overlap:.2f}: {round(40 * overlap)} of the 40" in page.inner_text("[role=status]")
     assert page.locator("#explorer ol").first.locator("li").count() == 40
 
     page.focus("[name=nx-query]:checked")
     page.keyboard.press("ArrowRight")
-    assert marked(page) == expected(lists, 19, *HARD)
+    assert marked(page) == expected(lists, second, *HARD)
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowDown")
-    assert marked(page) == expected(lists, 19, "faiss-hnsw-unbounded", 15, 40)
+    assert marked(page) == expected(lists, second, "faiss-hnsw-unbounded", 15, 40)
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowLeft")
     assert page.locator("[data-nx=k]").get_attribute("aria-valuetext") == "k 20"
-    assert marked(page) == expected(lists, 19, "faiss-hnsw-unbounded", 15, 20)
+    assert marked(page) == expected(lists, second, "faiss-hnsw-unbounded", 15, 20)
     page.keyboard.press("Tab")
     page.keyboard.press("Home")
-    assert marked(page) == expected(lists, 19, "faiss-hnsw-unbounded", 5, 20)
+    assert marked(page) == expected(lists, second, "faiss-hnsw-unbounded", 5, 20)
     assert page.locator("#explorer .nx-set b").all_inner_texts() == ["20", "5"]
-    shares = [f"{lists.overlaps(name, 5, 20)[19]:.2f}" for name in SEARCHES]
+    shares = [f"{lists.overlaps(name, 5, 20)[second]:.2f}" for name in SEARCHES]
     assert [text.split(": ")[1] for text in page.locator(".nx-searches small").all_inner_texts()] == shares
+
+
+def test_each_query_can_be_chosen_once_and_those_of_both_kinds_are_told(tab, searched, lists):
+    page = tab(explorer.page(lists, searched))
+    values = page.eval_on_selector_all("[name=nx-query]", "all => all.map(one => Number(one.value))")
+    assert sorted(values) == list(range(len(lists.rows)))
+    assert values[-6:] == lists.hardest.tolist()
+    drawn, hardest = page.locator(".nx-group").all_inner_texts()
+    both = 24 - len(lists.rows)
+    assert f"at random from 60: 18, of which {both} stand" in drawn
+    assert hardest.startswith("Lists differ most") and hardest.endswith("among the same 60: 6")
+
+
+def test_equal_distances_are_told_as_ties(tab):
+    """Ten copies of each point: a search that returns others of them returns nothing farther."""
+    points = np.repeat(np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32), 10, axis=0)
+    copies = Searched("mine", "", points, points[:8] + np.float32(0.25))
+    lists = explore(copies.base, copies.queries, ks=(5, 15), efs=(5,), shown=8, **GRAPH)
+    page, number, k = tab(explorer.page(lists, copies)), lists.first, 15
+    came = lists.found["faiss-hnsw", 5, k].ids[number]
+    away = np.linalg.norm(points.astype(float) - copies.queries[lists.rows[number]], axis=1)
+    instead = np.setdiff1d(came[came >= 0], lists.exact.ids[number, :k])
+    tied = (away[instead] <= np.sort(away)[k - 1] * (1 + 1e-6)).sum()
+    assert tied > 0, "the search must return such a copy, or the test says nothing"
+    assert f"{len(instead)} came instead, of them {tied} as near as the last" in page.inner_text("[role=status]")
+    told = page.eval_on_selector_all("#explorer li.nx-instead", "all => all.map(one => one.title)")
+    assert sum("as near as the last true neighbor" in one for one in told) == tied
+    assert "a nearer one" not in page.content()
+
+
+def test_both_lists_are_read_aloud_by_name_with_the_place_in_the_other(tab, searched, lists):
+    page = tab(explorer.page(lists, searched))
+    exact, found = (page.get_by_role("list", name=f"{name} neighbors") for name in ("Exact", "Approximate"))
+    shared = exact.locator("li:not(.nx-missed)").last
+    place = found.locator("li").evaluate_all(
+        "(all, wanted) => all.findIndex(one => one.dataset.place === wanted)", shared.get_attribute("data-place")
+    )
+    assert shared.text_content().endswith(f"number {place + 1} of the other list")
+    rank = int(shared.get_attribute("data-place")) + 1
+    assert found.locator("li").nth(place).text_content().endswith(f"number {rank} of the other list")
 
 
 def test_names_of_classes_stay_text_and_pictures_are_those_of_the_points(tab, searched, lists):
@@ -349,14 +420,14 @@ def test_names_of_classes_stay_text_and_pictures_are_those_of_the_points(tab, se
     first = page.locator("#explorer li .nx-pic").first
     first.scroll_into_view_if_needed()
     shown = np.asarray(Image.open(io.BytesIO(first.screenshot())).convert("RGB"), dtype=int)
-    wanted = searched.images[lists.exact.ids[18, 0], 0, 0]
+    wanted = searched.images[lists.exact.ids[lists.first, 0], 0, 0]
     assert np.abs(shown[18:22, 18:22] - wanted).max() <= 6
 
 
 @pytest.mark.parametrize("labels", [True, False])
 def test_without_pictures_labels_or_ids_stand_in_their_places(tab, lists, labels):
     page = tab(explorer.page(lists, drawn(pictures=False, labels=labels)))
-    nearest = int(lists.exact.ids[18, 0])
+    nearest = int(lists.exact.ids[lists.first, 0])
     wanted = drawn().classes[nearest % 3] if labels else f"id {nearest}"
     assert page.locator("#explorer li .nx-pic").first.inner_text() == wanted
     assert ("Of the query's class" in page.inner_text("[role=status]")) is labels

@@ -10,10 +10,10 @@ from ..names import label
 from ..neighbors import MISSING
 from ..retrieval.explored import FIRST, SEARCHES
 from . import style
+from .retrieval import INSTEAD, MISSED
 
 COLUMNS = 10
 SIDE, ACROSS, DOWN = 32, 37, 46  # pixels of a picture, and from one to the next
-MISSED, INSTEAD = (style.VERMILION, "−"), (style.BLUE, "+")
 TEXT = 8  # letters that fit where a picture is absent
 
 
@@ -29,7 +29,7 @@ def still(lists, searched) -> Figure:
     """
     number, (k, ef) = lists.first, lists.start
     true = lists.exact.ids[number]
-    got = [one for one in lists.found[FIRST, ef, k][number] if one != MISSING]
+    got = [one for one in lists.found[FIRST, ef, k].ids[number] if one != MISSING]
     rank = {int(one): place for place, one in enumerate(true, start=1)}
     got = sorted(got, key=lambda one: rank.get(int(one), len(true) + 1))
     lines = -(-k // COLUMNS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from ..indexes import build_indexes
 from ..intervals import bootstrap_means, limits
 from ..metrics import overlap
 from ..names import word
-from ..neighbors import MISSING, Neighbors
+from ..neighbors import Neighbors
 
 # One row a search that can be chosen: what its effort does, for readers. The first is shown at first.
 SEARCHES = {
@@ -37,12 +37,14 @@ class Explored:
     Attributes
     ----------
     rows : (m,) int64
-        Which queries these are: first those drawn at random, ascending, then those whose lists differ most, the most
-        different first.
+        Which queries these are: first those drawn at random, in the order of the draw, then others of `hardest`.
     random : int
         How many of them were drawn at random.
+    hardest : (h,) int64
+        Places in ``rows`` of those whose lists differ most among all examined, the most different first; some of them
+        may have been drawn at random too.
     examined : int
-        Queries among which the others were sought.
+        Queries that both were taken from.
     ks, efs : tuple of int
         What can be chosen, ascending.
     start : tuple of int
@@ -50,27 +52,36 @@ class Explored:
     exact : Neighbors
         (m, depth) true neighbors, depth at least the largest k.
     found : dict
-        (engine, ef, k) -> (m, k) int64 ids as they were found, -1 where none was.
+        (engine, ef, k) -> Neighbors, as they were found.
     """
 
     rows: np.ndarray
     random: int
+    hardest: np.ndarray
     examined: int
     ks: tuple[int, ...]
     efs: tuple[int, ...]
     start: tuple[int, int]
     exact: Neighbors
-    found: dict[tuple[str, int, int], np.ndarray]
+    found: dict[tuple[str, int, int], Neighbors]
 
     @property
     def first(self) -> int:
         """The query shown first: the one whose lists differ most, where such queries were sought."""
-        return min(self.random, len(self.rows) - 1)
+        return int(self.hardest[0]) if len(self.hardest) else 0
 
     def overlaps(self, engine: str, ef: int, k: int) -> np.ndarray:
         """(m,) share of the k true ids that a search returned."""
-        ids = self.found[engine, ef, k]
-        return overlap(self.exact.first(k), Neighbors(ids, np.where(ids == MISSING, np.inf, 0.0)))
+        return overlap(self.exact.first(k), self.found[engine, ef, k])
+
+    def fewer(self, queries: int) -> Explored:
+        """At most so many of the queries, each kind in its share: the first that were drawn, and the hardest."""
+        random = round(queries * self.random / (self.random + len(self.hardest)))
+        kept, hardest = _together(np.arange(random), self.hardest[: queries - random])
+        found = {search: lists.rows(kept) for search, lists in self.found.items()}
+        return replace(
+            self, rows=self.rows[kept], random=random, hardest=hardest, exact=self.exact.rows(kept), found=found
+        )
 
 
 def explore(
@@ -79,9 +90,10 @@ def explore(
 ) -> Explored:  # fmt: skip
     """Ask queries that are not points of the base, by each of `SEARCHES` at each effort and k.
 
-    Three quarters of the queries are drawn at random; the others are those of ``examined`` whose lists differ most
-    from the exact ones, by the overlap of the first search at `START`. k is searched for anew each time: where effort
-    follows k, the first ten of a search for fifty are not a search for ten.
+    Three quarters of the queries are drawn at random, whatever their lists; the last quarter are those of all
+    ``examined`` whose lists differ most from the exact ones, by the overlap of the first search at `START`, the lower
+    row first where it is equal. A query that is of both kinds is there once. k is searched for anew each time: where
+    effort follows k, the first ten of a search for fifty are not a search for ten.
 
     Parameters
     ----------
@@ -90,7 +102,8 @@ def explore(
     ks, efs : iterable of int
         What can be chosen; a k above n is left out.
     shown, examined : int
-        As many queries are shown, and looked at in search of the hardest; fewer where there are fewer.
+        At most so many queries are shown, and so many looked at; fewer where there are fewer, and fewer are shown
+        where some are of both kinds.
     metric : {"l2", "cosine"}
     seed : int
         Seed of the draw and of the graphs.
@@ -114,8 +127,8 @@ def explore(
     --------
     >>> points = np.random.default_rng(0).normal(size=(80, 8)).astype(np.float32)
     >>> lists = explore(points[:60], points[60:], ks=(5, 10, 90), efs=(10,), shown=8)
-    >>> lists.ks, lists.rows.shape, lists.random, lists.start
-    ((5, 10), (8,), 6, (10, 10))
+    >>> lists.ks, lists.random, len(lists.hardest), lists.start
+    ((5, 10), 6, 2, (10, 10))
     """
     base = vectors(base, "base", metric=metric)
     queries = vectors(queries, "queries", metric=metric, dimension=base.shape[1])
@@ -133,19 +146,19 @@ def explore(
 
     pool = np.random.default_rng([seed, 2]).permutation(len(queries))[: max(shown, examined)]
     shown = min(shown, len(pool))
-    hardest = round(HARDEST_SHARE * shown)
-    random, rest = np.split(pool, [shown - hardest])
+    most = round(HARDEST_SHARE * shown)
     k, ef = start
-    if hardest:
-        near = exact_neighbors(base, queries[rest], k=k, metric=metric)
-        kept = overlap(near, indexes[FIRST].search(queries[rest], k, ef=ef))
-        rest = rest[np.lexsort((rest, kept))[:hardest]]
-    rows = np.concatenate([np.sort(random), rest[:hardest]])
+    hardest = pool[:0]
+    if most:
+        near = exact_neighbors(base, queries[pool], k=k, metric=metric)
+        kept = overlap(near, indexes[FIRST].search(queries[pool], k, ef=ef))
+        hardest = pool[np.lexsort((pool, kept))[:most]]
+    rows, hardest = _together(pool[: shown - most], hardest)
 
     asked = queries[rows]
     exact = exact_neighbors(base, asked, k=min(DEPTH * max(ks), len(base)), metric=metric)
-    found = {(name, ef, k): indexes[name].search(asked, k, ef=ef).ids for name in SEARCHES for ef in efs for k in ks}
-    return Explored(rows, len(random), len(pool), ks, efs, start, exact, found)
+    found = {(name, ef, k): indexes[name].search(asked, k, ef=ef) for name in SEARCHES for ef in efs for k in ks}
+    return Explored(rows, shown - most, hardest, len(pool), ks, efs, start, exact, found)
 
 
 def facts_of(lists: Explored, *, seed: int = 0) -> dict:
@@ -160,19 +173,27 @@ def facts_of(lists: Explored, *, seed: int = 0) -> dict:
     Returns
     -------
     dict
-        How many queries it shows, of which kind, and out of how many; k and ef at first; and at these the overlap of
-        the query shown first and, for each search, that of the queries drawn at random, with 95 % interval over them.
+        How many queries it shows, of which kind or both, and out of how many; k and ef at first; and at these the
+        overlap of the query shown first and, for each search, that of the queries drawn at random, with 95 % interval
+        over them.
     """
     k, ef = lists.start
     shares = np.stack([lists.overlaps(name, ef, k)[: lists.random] for name in SEARCHES], axis=1)
     low, high = limits(bootstrap_means(shares, seed=seed))
-    known = {"queries": len(lists.rows), "random": lists.random, "hardest": len(lists.rows) - lists.random}
+    both = lists.random + len(lists.hardest) - len(lists.rows)
+    known = {"queries": len(lists.rows), "random": lists.random, "hardest": len(lists.hardest), "both": both}
     known |= {"examined": lists.examined, "k": k, "ef": ef, "k_max": max(lists.ks), "ef_max": max(lists.efs)}
     known["first_overlap"] = fixed(lists.overlaps(FIRST, ef, k)[lists.first], 2)
     for place, name in enumerate(SEARCHES):
         known[f"overlap_{word(name)}"] = fixed(shares[:, place].mean())
         known[f"overlap_{word(name)}_interval"] = interval(low[place], high[place])
     return {f"explorer_{name}": value for name, value in known.items()}
+
+
+def _together(random: np.ndarray, hardest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each of two lists once, the first before the others of the second, and where the second ones are among these."""
+    rows = np.concatenate([random, hardest[~np.isin(hardest, random)]])
+    return rows, np.array([np.flatnonzero(rows == one)[0] for one in hardest], dtype=np.int64)
 
 
 def _nearest(offered, wanted: int) -> int:

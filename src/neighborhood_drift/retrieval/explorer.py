@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from PIL import Image
 
 from ..files import write_text
 from ..names import label
-from ..neighbors import MISSING, Neighbors
+from ..neighbors import MISSING
 from .explored import SEARCHES, Explored
 from .searched import Searched
 
@@ -23,6 +23,7 @@ MOST_BYTES = 5_000_000  # of the whole page of the explorer
 FEWER = (150, 100, 70, 50, 35, 25, 15)  # queries that are kept where more do not fit
 COLUMNS, QUALITY = 96, 70  # of the sheet of pictures: pictures side by side, and JPEG's quality
 ESCAPE = 255  # a byte that says: add 255, and the next byte
+AS_NEAR = 1 + 1e-6  # times the k-th true distance: what is no farther is a tie, as in `metrics.tie_aware_recall`
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +69,7 @@ def page(lists: Explored, searched: Searched, *, most_bytes: int = MOST_BYTES) -
     for queries in (count for count in FEWER if count < len(lists.rows)):
         if len(html) <= most_bytes:
             break
-        lists = _fewer(lists, queries)
+        lists = lists.fewer(queries)
         html = _html(lists, searched)
     return Page(lists, html)
 
@@ -81,14 +82,6 @@ def write(made: Page, out="") -> Path | None:
     return write_text(Path(out) / FRAGMENT, f"```{{=html}}\n{made.html}\n```\n") if out else None
 
 
-def _fewer(lists: Explored, queries: int) -> Explored:
-    random = round(queries * lists.random / len(lists.rows))
-    kept = np.r_[:random, lists.random : lists.random + queries - random]
-    exact = Neighbors(lists.exact.ids[kept], lists.exact.distances[kept])
-    found = {search: ids[kept] for search, ids in lists.found.items()}
-    return replace(lists, rows=lists.rows[kept], random=random, exact=exact, found=found)
-
-
 def _html(lists: Explored, searched: Searched) -> str:
     members, queries = zip(*(_query(lists, number) for number in range(len(lists.rows))), strict=True)
     ids = np.unique(np.concatenate(members))
@@ -97,7 +90,8 @@ def _html(lists: Explored, searched: Searched) -> str:
     data = {
         "searches": [{"name": label(name), "effort": effort} for name, effort in SEARCHES.items()],
         "ks": lists.ks, "efs": lists.efs, "start": lists.start,
-        "random": lists.random, "first": lists.first, "examined": lists.examined, "depth": lists.exact.k,
+        "random": lists.random, "hardest": lists.hardest.tolist(), "first": lists.first,
+        "examined": lists.examined, "depth": lists.exact.k,
         "ids": ids.tolist(), "rows": lists.rows.tolist(), "columns": COLUMNS, "labels": None, "names": [], "sheet": "",
         "queries": queries,
     }  # fmt: skip
@@ -115,19 +109,20 @@ def _query(lists: Explored, number: int) -> tuple[np.ndarray, dict]:
     """The points that any list of a query holds, nearest first, and its lists as places among them.
 
     The first of them are its true neighbors, as many as the largest k, whose places are their ranks less 1; ``r`` are
-    the ranks of the others, 0 beyond the depth to which ranks are known. ``l`` is, for each search, ef and k, how many
-    ids the list holds and the gap before each of them, nearest first, a byte each.
+    the ranks of the others, 0 beyond the depth to which ranks are known, where the distances that the searches told
+    order them. ``t`` is, for each k, how many of the points are no farther than the k-th true neighbor. ``l`` is, for
+    each search, ef and k, how many ids the list holds and the gap before each of them, nearest first, a byte each.
     """
-    ranked = lists.exact.ids[number]
+    ranked, distances = lists.exact.ids[number], lists.exact.distances[number]
     rank_of = {int(one): rank for rank, one in enumerate(ranked)}
-    found = [
-        [int(one) for one in lists.found[name, ef, k][number] if one != MISSING]
-        for name in SEARCHES
-        for ef in lists.efs
-        for k in lists.ks
-    ]
+    found, far = [], {}
+    for search in ((name, ef, k) for name in SEARCHES for ef in lists.efs for k in lists.ks):
+        came = lists.found[search].rows([number])
+        found.append([int(one) for one in came.ids[0] if one != MISSING])
+        told = zip(found[-1], came.distances[0].tolist(), strict=False)
+        far |= {one: distance for one, distance in told if one not in rank_of and one not in far}
     first = max(lists.ks)
-    beyond = list(dict.fromkeys(one for ids in found for one in ids if one not in rank_of))
+    beyond = sorted(far, key=lambda one: (far[one], one))
     later = sorted({rank_of[one] for ids in found for one in ids if one in rank_of} - set(range(first)))
     members = np.array([*ranked[:first], *ranked[later], *beyond], dtype=np.int64)
     place = {int(one): position for position, one in enumerate(members)}
@@ -138,7 +133,9 @@ def _query(lists: Explored, number: int) -> tuple[np.ndarray, dict]:
         for gap in np.diff(places, prepend=-1) - 1:
             code += bytes([ESCAPE] * (gap // ESCAPE) + [gap % ESCAPE])
     ranks = [rank + 1 for rank in later] + [0] * len(beyond)
-    return members, {"r": ranks, "l": base64.b64encode(code).decode()}
+    distances = np.array([*distances[:first], *distances[later], *(far[one] for one in beyond)])
+    near = [int((distances <= AS_NEAR * distances[k - 1]).sum()) for k in lists.ks]
+    return members, {"r": ranks, "t": near, "l": base64.b64encode(code).decode()}
 
 
 def _sheet(pictures: np.ndarray) -> str:
