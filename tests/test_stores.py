@@ -2,20 +2,16 @@
 
 import json
 import os
-import pickle
-import sqlite3
-import subprocess
 import sys
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from neighborhood_drift.checks import InputError
 from neighborhood_drift.indexes.redis_index import RedisIndex
@@ -23,18 +19,18 @@ from neighborhood_drift.retrieval import open_store, overlap_of_hits
 from neighborhood_drift.retrieval.guarantees import STORES, guarantees
 from neighborhood_drift.retrieval.redis_store import PREFIX
 from neighborhood_drift.retrieval.remote import Unreachable
+from neighborhood_drift.study.cli import app
 
 REDIS = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379").rstrip("/")
 NO_REDIS = RedisIndex.missing()
 QDRANT = os.environ.get("QDRANT_URL")
 PACKAGE = pytest.importorskip("qdrant_client", reason="qdrant-client is not installed: the extra stores")
-ResponseHandlingException = pytest.importorskip("qdrant_client.http.exceptions").ResponseHandlingException
+EXCEPTIONS = pytest.importorskip("qdrant_client.http.exceptions")
 N, D = 300, 6
 # each with its column in the table of guarantees
 KINDS = {
     "folder": "Collection",
     "qdrant-memory": "Qdrant, embedded",
-    "qdrant-folder": "Qdrant, embedded",
     "qdrant-server": "Qdrant, server",
     "redis": "Redis",
 }
@@ -50,8 +46,7 @@ def marked(kind, *values):
     return pytest.param(kind, *values, marks=pytest.mark.skipif(bool(reason), reason=str(reason)))
 
 
-# an embedded Qdrant in a folder does what one in memory does, and waits for the disk at each point
-KIND = [marked(kind) for kind in KINDS if kind != "qdrant-folder"]
+KIND = [marked(kind) for kind in KINDS]
 WITH_METRIC = [marked(kind, metric) for kind in KINDS for metric in promised(kind, "metrics").split(", ")]
 
 
@@ -65,7 +60,6 @@ def place(tmp_path):
         return {
             "folder": str(tmp_path / "folder"),
             "qdrant-memory": "qdrant+memory:",
-            "qdrant-folder": f"qdrant+file:{tmp_path / 'qdrant'}",
             "qdrant-server": f"qdrant+{QDRANT}/{name}",
             "redis": f"{REDIS}/{name}",
         }[kind]
@@ -183,7 +177,8 @@ def test_nothing_is_added_or_deleted_where_something_is_refused(kind, points, pl
             (lambda: store.search(points[:1], 1, ef=0), "ef is 0"),
             (lambda: store.search(points[:1], 1, ef=5, target="overlap=0.9"), "has one of them"),
             (lambda: store.search(points[:1], 1, target="nonsense"), "known are overlap"),
-            (lambda: store.search(points[:1], 2, target="overlap=0.99"), "queries"),
+            (lambda: store.tune("overlap=0.99", 2), "queries"),
+            (lambda: store.tune("overlap=0.99", 3), "needs more than 3 points"),
         ):
             with pytest.raises(InputError, match=sentence):
                 call()
@@ -198,6 +193,8 @@ def test_without_ids_whole_numbers_go_on_after_the_highest(kind, points, place):
         assert store.add(points[:2]) == [11, 12]
         store.delete([11, 12])
         assert store.add(points[:1]) == [11]
+        store.delete([0, 1, 2, 10, 11])
+        assert store.add(points[:1]) == [0]
         store.add(points[:1], ids=[2**63 - 1])
         with pytest.raises(InputError, match="whole numbers"):
             store.add(points[:1])
@@ -230,7 +227,7 @@ def test_metadata_and_pages_of_ids_come_back(kind, points, place):
         assert store.ids(N - 1) == whole[-1:] and store.ids(N) == [] and store.ids(5, 0) == []
 
 
-@pytest.mark.parametrize("kind, metric", [one for one in WITH_METRIC if one.values[0] != "qdrant-folder"])
+@pytest.mark.parametrize("kind, metric", WITH_METRIC)
 def test_effort_follows_k_and_more_of_it_finds_all(kind, metric, points, place):
     with open_store(place(kind), metric=metric, M=4, ef_construction=20) as store:
         store.add(points)
@@ -245,7 +242,7 @@ def test_effort_follows_k_and_more_of_it_finds_all(kind, metric, points, place):
         assert all((np.diff(one) >= 0).all() for one in low.distances)
 
 
-@pytest.mark.parametrize("kind, metric", [one for one in WITH_METRIC if one.values[0] != "qdrant-folder"])
+@pytest.mark.parametrize("kind, metric", WITH_METRIC)
 def test_an_exact_search_is_exact_where_the_graph_misses(kind, metric, points, place):
     queries = np.random.default_rng(8).normal(size=(100, D)).astype(np.float32)
     with open_store(place(kind), metric=metric, M=4, ef_construction=4, ef=1) as store:
@@ -264,6 +261,9 @@ def test_an_effort_is_chosen_by_target_and_kept_until_much_has_changed(kind, poi
         hits = store.search(points[:50], 5, target="overlap=0.9")
         assert hits.ef == (None if hits.exact else choice.ef)
         assert overlap_of_hits(store.search(points[:50], 5, exact=True), hits).mean() >= 0.9
+        if promised(kind, "ef chosen by target").startswith("nothing"):
+            assert store.search(points[:1], 5, target="overlap=0.999999").exact
+            return
         assert [(one["k"], one["ef"], one["changes"]) for one in store.info()["chosen"]] == [(5, choice.ef, 0)]
         store.delete(range(10))
         store.search(points[:1], 5, target="overlap=0.9")
@@ -273,6 +273,22 @@ def test_an_effort_is_chosen_by_target_and_kept_until_much_has_changed(kind, poi
         assert store.info()["chosen"][0]["changes"] == 0
         with pytest.raises(InputError, match="at least"):
             store.search(points[:1], 5, target="overlap=0.999999")
+
+
+@pytest.mark.parametrize("kind", KIND)
+def test_a_target_of_the_store_turns_no_search_into_an_error_where_points_are_few(kind, points, place):
+    with open_store(place(kind), metric="cosine", target="overlap=0.99") as store:
+        for count in (0, 1, 20, 40):
+            store.add(points[store.count() : count], ids=range(store.count(), count)) if count else None
+            for k in (1, 5, 60):
+                hits = store.search(points[:3], k)
+                assert hits.ids == store.search(points[:3], k, exact=True).ids
+                assert hits.ef == (None if hits.exact else max(count, 1)) and (hits.found == min(k, count)).all()
+        named = store.search(points[:3], 60, target="overlap=0.99")  # all points come, so there is nothing to certify
+        assert named.ids == store.search(points[:3], 60, exact=True).ids
+        if promised(kind, "ef chosen by target").startswith("yes"):
+            with pytest.raises(InputError, match="queries cannot certify"):
+                store.search(points[:3], 5, target="overlap=0.99")
 
 
 @pytest.mark.parametrize("kind", KIND)
@@ -332,7 +348,7 @@ def test_compacting_changes_no_answer(kind, points, place):
 @pytest.mark.parametrize("kind, metric", [one for one in WITH_METRIC if "memory" not in one.values[0]])
 def test_what_was_saved_is_there_when_the_store_is_opened_again(kind, metric, points, place):
     location, encoder = place(kind), {"name": "pixels", "size": [2, 3], "mode": "L"}
-    with pytest.raises(InputError, match=r"holds no|no folder"):
+    with pytest.raises(InputError, match="holds no"):
         open_store(location, create=False)
     with open_store(location, metric=metric, M=6, ef_construction=30, encoder=encoder) as store:
         store.add(
@@ -366,7 +382,8 @@ def test_info_is_json_and_names_kind_and_numbers(kind, points, place):
         assert {"kind", "metric", "dimension", "points", "deleted", "M", "ef_construction", "ef", "encoder"} <= set(
             told
         )
-        assert store.search(points[:1], 5).ids and store.info()["chosen"]
+        assert store.search(points[:1], 5).ids
+        assert bool(store.info()["chosen"]) == promised(kind, "ef chosen by target").startswith("yes")
 
 
 def test_the_table_of_guarantees_has_a_cell_for_each_store():
@@ -378,6 +395,40 @@ def test_the_table_of_guarantees_has_a_cell_for_each_store():
     shown = readme.partition("<!-- guarantees -->")[2].partition("<!-- /guarantees -->")[0]
     cells = [[cell.strip() for cell in line.strip("| ").split("|")] for line in shown.strip().splitlines()]
     assert cells[0] == list(table.columns) and cells[2:] == table.to_numpy().tolist()
+
+
+@pytest.mark.parametrize("left", [[".lock"], [".lock", "state-000001/vectors.npy"], [".lock", ".part-CURRENT-1"]])
+def test_after_a_kill_in_the_first_save_a_store_is_started_there(left, points, tmp_path):
+    def stopped(folder):
+        for one in left:
+            (folder / one).parent.mkdir(parents=True, exist_ok=True)
+            (folder / one).write_bytes(b"half of it")
+        return folder
+
+    with pytest.raises(InputError, match="holds no collection"):
+        open_store(stopped(tmp_path / "a"), create=False)
+    with open_store(tmp_path / "a") as store:
+        store.add(points)
+        store.save()
+    assert open_store(tmp_path / "a", create=False).count() == N
+    np.save(tmp_path / "mine.npy", points)
+    command = ("index", "build", str(tmp_path / "mine.npy"), "--to", str(stopped(tmp_path / "b")), "--no-progress")
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert open_store(tmp_path / "b", create=False).count() == N
+
+
+@pytest.mark.parametrize("ef", [0, 99_999_999_999, 1.5, None])
+def test_an_effort_out_of_range_is_refused_and_the_collection_stays(ef, points, tmp_path):
+    with open_store(tmp_path / "points", ef=60) as store:
+        store.add(points)
+        store.save()
+    with pytest.raises(InputError, match="ef is"):
+        open_store(tmp_path / "points", ef=ef)
+    assert open_store(tmp_path / "points").ef == 60
+    with open_store(tmp_path / "points", ef=70) as store:
+        store.save()
+    assert open_store(tmp_path / "points").ef == 70
 
 
 def test_of_two_processes_that_save_a_collection_the_second_is_refused(place, points):
@@ -403,14 +454,13 @@ def test_of_two_processes_that_save_a_collection_the_second_is_refused(place, po
         ("qdrant+http://:1/name", "names no host"),
         ("qdrant+http://127.0.0.1:99999/name", "port"),
         ("qdrant+http://127.0.0.1:1/name", "No Qdrant answers"),
-        ("qdrant+file:", "names no folder"),
-        ("qdrant+file:{file}", "is a file"),
+        ("qdrant+file:{folder}", "pickles.*; name a folder of a Collection, or a server"),
         ("qdrant+memory:name", "nothing belongs there"),
         ("redis://127.0.0.1:1", "names no store; write redis://HOST:6379/NAME"),
         ("redis://127.0.0.1:1/name", "No Redis server with vector sets answers"),
         ("redis://127.0.0.1:1/{{a}}", "without braces"),
-        ("{file}", "no collection"),
-        ("{folder}", "no collection"),
+        ("{file}", "is a file; a collection is kept in a folder"),
+        ("{folder}", "no collection, as it holds file.txt"),
     ],
 )
 def test_a_location_that_cannot_be_opened_is_one_sentence(location, sentence, tmp_path):
@@ -437,61 +487,85 @@ def test_without_the_package_the_error_says_what_to_install(location, package, m
         open_store(location)
 
 
-def test_a_folder_of_qdrant_is_open_once_at_a_time_and_not_to_other_pickles(place, points, tmp_path):
-    location = place("qdrant-folder")
-    with open_store(location) as store:
-        store.add(points[:2])
-        with pytest.raises(InputError, match="already accessed"):
-            open_store(location)
-    (file,) = (tmp_path / "qdrant").rglob("storage.sqlite")
-    touched = tmp_path / "touched"
-    for harmful in (pickle.dumps(_Harm(touched)), pickle.dumps(_Plain()), b"\x80", pickle.dumps({"id": 1})):
-        with closing(sqlite3.connect(file)) as database, database:
-            database.execute("INSERT OR REPLACE INTO points VALUES (?, ?)", ("x", harmful))
-        with pytest.raises(InputError, match="something else than points"):
-            open_store(location)
-    assert not touched.exists()
-    file.write_bytes(b"no database, but long enough to be looked at" * 100)
-    with pytest.raises(InputError, match="no collection of Qdrant"):
-        open_store(location)
+class Served:
+    """A client's embedded form that answers where a server differs: one that is there, and sorting without an index."""
+
+    def __init__(self):
+        self._client, self._indexed, self.rivals = PACKAGE.QdrantClient(":memory:"), {}, []
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
+
+    def create_collection(self, name, **settings):
+        for rival in self.rivals:
+            rival()
+        if self._client.collection_exists(name):
+            raise EXCEPTIONS.UnexpectedResponse(409, "Conflict", b"", {})
+        return self._client.create_collection(name, **settings)
+
+    def create_payload_index(self, name, field, kind, wait):
+        self._indexed[field] = kind
+
+    def get_collection(self, name):
+        return self._client.get_collection(name).model_copy(update={"payload_schema": self._indexed})
+
+    def scroll(self, name, order_by=None, **how):
+        if order_by is not None and order_by.key not in self._indexed:
+            raise EXCEPTIONS.UnexpectedResponse(400, "Bad Request", b"No range index", {})
+        return self._client.scroll(name, order_by=order_by, **how)
+
+    def query_batch_points(self, name, requests):
+        return self._client.query_batch_points(name, [one.model_copy(update={"params": None}) for one in requests])
+
+    def close(self):
+        pass
 
 
-def test_what_an_embedded_qdrant_had_written_survives_a_kill(place):
-    location = place("qdrant-folder")
-    code = (
-        "import itertools, sys; from neighborhood_drift import open_store\n"
-        f"store = open_store({location!r})\n"
-        "for one in itertools.count(): print(*store.add([[1.0, one]]), flush=True)"
-    )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
-        written = [int(process.stdout.readline()) for _ in range(5)]
-        process.kill()
-    with open_store(location, create=False) as store:
-        assert written == list(range(5)) and set(written) <= set(store.ids())
-        assert np.array_equal(store.vectors(written), [[1, one] for one in written])
+@pytest.fixture
+def served(monkeypatch):
+    """What stands in for a server of Qdrant, and a way to open the store there."""
+    client = Served()
+    monkeypatch.setattr(PACKAGE, "QdrantClient", lambda **how: client)
+    return client, lambda **settings: open_store("qdrant+http://127.0.0.1:6333/name", **settings)
 
 
-class _Plain:
-    """Harmless, and no point."""
+def test_two_that_first_add_to_a_collection_of_qdrant_at_once_both_add(served, points):
+    client, opened = served
+    one, other = opened(metric="cosine"), opened(metric="cosine")
+    client.rivals = [lambda: (client.rivals.clear(), other.add(points[:3], ids=["a", "b", "c"]))]
+    one.add(points[3:5])
+    assert set(one.ids()) == set(other.ids()) == {"a", "b", "c", 0, 1} and other.add(points[5:6]) == [2]
 
 
-class _Harm:
-    """Unpickled, it makes a file."""
+@pytest.mark.parametrize("metric, columns", [("l2", D), (None, D), ("cosine", D - 1)])
+def test_who_comes_second_with_other_points_is_refused(metric, columns, served, points):
+    client, opened = served
+    one, other = opened(metric=metric), opened(metric="cosine")
+    client.rivals = [lambda: (client.rivals.clear(), other.add(points[:3]))]
+    with pytest.raises(InputError, match="metric is 'l2'" if columns == D else "dimensions"):
+        one.add(points[3:5, :columns])
+    assert other.count() == 3
 
-    def __init__(self, path):
-        self.path = path
 
-    def __reduce__(self):
-        return type(self.path).touch, (self.path,)
+def test_a_process_that_died_while_it_made_a_collection_of_qdrant_leaves_one_that_works(served, points, monkeypatch):
+    client, opened = served
+
+    def dies(*arguments, **options):
+        raise SystemExit
+
+    with monkeypatch.context() as patched, pytest.raises(SystemExit):
+        patched.setattr(client, "create_payload_index", dies, raising=False)
+        opened().add(points[:2])
+    store = opened()
+    assert store.add(points[:2]) == [0, 1] and store.add(points[:1]) == [2]
 
 
-def test_a_collection_of_qdrant_that_others_made_is_refused(tmp_path):
-    client, models = PACKAGE.QdrantClient(path=str(tmp_path)), PACKAGE.models
-    client.create_collection("vectors", models.VectorParams(size=2, distance=models.Distance.EUCLID))
-    client.upsert("vectors", [models.PointStruct(id=1, vector=[0.0, 1.0], payload={"text": "mine"})])
-    client.close()
+def test_a_collection_of_qdrant_that_others_made_is_refused(served):
+    client, models = served[0], PACKAGE.models
+    client.create_collection("name", vectors_config=models.VectorParams(size=2, distance=models.Distance.EUCLID))
+    client.upsert("name", [models.PointStruct(id=1, vector=[0.0, 1.0], payload={"text": "mine"})])
     with pytest.raises(InputError, match="not made by this package"):
-        open_store(f"qdrant+file:{tmp_path}")
+        served[1]()
 
 
 def test_a_closed_store_and_one_in_memory_say_what_they_cannot_do(points):
@@ -505,21 +579,6 @@ def test_a_closed_store_and_one_in_memory_say_what_they_cannot_do(points):
     store.close()
     with pytest.raises(InputError, match="closed"):
         store.count()
-
-
-def test_a_folder_that_qdrant_cannot_write_to_is_one_sentence(points, tmp_path, monkeypatch):
-    (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="cannot use"):
-        open_store(f"qdrant+file:{tmp_path / 'file' / 'below'}")
-    with open_store(f"qdrant+file:{tmp_path / 'folder'}") as store:
-        store.add(points[:2])
-
-        def full(*arguments, **options):
-            raise sqlite3.OperationalError("database or disk is full")
-
-        monkeypatch.setattr(store._client, "upsert", full)
-        with pytest.raises(InputError, match="disk is full"):
-            store.add(points[:2])
 
 
 @pytest.fixture
@@ -586,7 +645,7 @@ def test_a_service_answers_503_while_the_server_of_its_store_is_gone(points, mon
         assert client.post("/search", json={"id": 1, "k": 3}).status_code == 200
 
         def gone(*arguments, **options):
-            raise ResponseHandlingException(OSError("connection refused"))
+            raise EXCEPTIONS.ResponseHandlingException(OSError("connection refused"))
 
         for name in ("retrieve", "query_batch_points", "count", "scroll", "upsert"):
             monkeypatch.setattr(store._client, name, gone)
@@ -599,18 +658,11 @@ def test_a_service_answers_503_while_the_server_of_its_store_is_gone(points, mon
     assert [(one.status_code, "No Qdrant answers" in one.json()["detail"]) for one in asked] == [(503, True)] * 4
 
 
-def test_a_server_of_qdrant_is_asked_with_the_effort_of_the_search(points, monkeypatch):
-    store = open_store("qdrant+memory:")
+def test_a_server_of_qdrant_is_asked_with_the_effort_of_the_search(served, points, monkeypatch):
+    client, opened = served
+    store, asked, query = opened(), [], client.query_batch_points
     store.add(points)
-    asked, client = [], store._client
-
-    def query(name, requests):
-        asked.extend(requests)
-        return client.query_batch_points(name, [one.model_copy(update={"params": None}) for one in requests])
-
-    # an embedded client that is spoken to as a server is
-    monkeypatch.setattr(store, "embedded", False)
-    monkeypatch.setattr(store, "_client", SimpleNamespace(count=client.count, query_batch_points=query))
+    monkeypatch.setattr(client, "query_batch_points", lambda name, all_: asked.extend(all_) or query(name, all_))
     assert store.search(points[:2], 3, ef=77).ef == 77
     assert [(one.limit, one.params.hnsw_ef, one.params.exact) for one in asked] == [(3, 77, False)] * 2
     asked.clear()

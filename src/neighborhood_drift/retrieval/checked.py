@@ -14,6 +14,8 @@ from ..indexes.base import HIGHEST_EF
 from ..indexes.points import refuse_overflow
 from .store import HIGHEST_ID, Store, checked_metadata
 
+SAMPLE = 500  # points or queries that an effort is chosen with
+
 
 def checked_start(dimension, ef, encoder, target) -> tuple[int | None, int, dict | None, str | None]:
     """What every new store is given, each within its range.
@@ -51,6 +53,16 @@ def checked_search(
     if k >= points or (target is None and points < queries_needed(wanted)):
         return queries, k, min(max(points, 1), HIGHEST_EF)
     return queries, k, chosen_ef(wanted, k)
+
+
+def sample_size(target: Target) -> int:
+    """How many queries a search has its effort chosen with: more where a target cannot be certified with `SAMPLE`.
+
+    >>> from neighborhood_drift.calibration import MeanOverlap
+    >>> sample_size(MeanOverlap(0.9)), sample_size(MeanOverlap(0.999)) > 500
+    (500, True)
+    """
+    return max(SAMPLE, queries_needed(target))
 
 
 def next_ids(highest: int | None, count: int) -> list[int]:

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from ..checks import InputError
-from ..files import alone, clear_parts, replacing, sha256
+from ..files import PART, alone, clear_parts, replacing, sha256
 from .parts import GRAPH, read_parts, write_parts
 from .state import State
 
@@ -60,14 +60,12 @@ def write(path, about: dict, state: State | None, known: str | None, overwrite: 
         If the disk is full or closed to us; the state before is untouched.
     """
     path = Path(path)
-    if path.exists() and not path.is_dir():
-        raise InputError(f"{path} is a file; a collection is kept in a folder.")
+    if pointer(path) is None:
+        refuse_strangers(path)
     path.mkdir(parents=True, exist_ok=True)
     with alone(path, LOCK):
         said = pointer(path)
-        if said is None:
-            _refuse_strangers(path)
-        elif said != known and not overwrite:
+        if said not in (None, known) and not overwrite:
             raise InputError(
                 f"{path} holds another collection, or this one as another process has saved it since; load it again, "
                 "or save to another folder."
@@ -117,9 +115,12 @@ def read(path, rebuild: bool = False) -> tuple[dict, State | None, str]:
                 raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
-def _refuse_strangers(path: Path) -> None:
-    names = {one.name for one in path.iterdir()}
-    strangers = [one for one in names if one != LOCK and not one.startswith(".part-") and not STATE.fullmatch(one)]
+def refuse_strangers(path: Path) -> None:
+    """Raise an `InputError` where a path holds what is not of a collection; what a stopped `write` left is."""
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path} is a file; a collection is kept in a folder.")
+    names = {one.name for one in path.iterdir()} if path.exists() else set()
+    strangers = [one for one in names if one != LOCK and not one.startswith(PART) and not STATE.fullmatch(one)]
     if strangers:
         raise InputError(f"{path} is not empty and no collection, as it holds {min(strangers)}; name another folder.")
 

@@ -17,7 +17,7 @@ ROWS = {
     ),
     "many processes at once": (
         "each has its copy; of two that save, the second is refused",
-        "no: the folder is locked",
+        "no: it is in the memory of one",
         "yes; of two that add one id, the later stays",
         "yes; of two that add one id, the later stays",
     ),
@@ -30,7 +30,7 @@ ROWS = {
     "a refused value among those added": ("nothing is added",) * 4,
     "after a kill there is": (
         "what was saved last, whole",
-        "every point that was written; in memory nothing",
+        "nothing",
         "every batch that was written",
         "what the server persisted (RDB, AOF); `save` asks it for a snapshot",
     ),
@@ -49,7 +49,7 @@ ROWS = {
     ),
     "ef chosen by target": (
         "yes",
-        "yes, though every ef is exact",
+        "nothing to choose: every search is exact",
         "yes; all points are read for it",
         "yes; all points are read for it",
     ),
@@ -62,14 +62,14 @@ ROWS = {
     "order of ids()": ("of adding", "Qdrant's own", "Qdrant's own", "of adding"),
     "deleted points": (
         "tombstones until compact",
-        "tombstones until it is opened again",
+        "tombstones until it is closed",
         "tombstones until Qdrant's optimizer comes by",
         "gone at once",
     ),
     "more than one machine": ("no", "no", "shards and replicas of a cluster", "replicas; a store is on one node"),
     "files": (
         "NumPy, JSON and hnswlib's, with checksums",
-        "the client's own, SQLite with pickles, looked through before they are read",
+        "none",
         "Qdrant's own",
         "Redis's own",
     ),

@@ -7,14 +7,16 @@ from inspect import signature
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from ..checks import InputError
+from ..checks import InputError, whole_number
+from ..indexes.base import HIGHEST_EF
 from ..indexes.redis_index import without_password
+from . import disk
 from .collection import Collection
 from .remote import RemoteStore
 from .store import Store
 
 NAME = "vectors"  # of an embedded collection
-KNOWN = "a folder, qdrant+http://HOST:6333/NAME, qdrant+file:FOLDER, qdrant+memory: and redis://HOST:6379/NAME"
+KNOWN = "a folder, qdrant+http://HOST:6333/NAME, qdrant+memory: and redis://HOST:6379/NAME"
 
 
 def open_store(location, *, create: bool = True, **settings) -> Store:
@@ -24,7 +26,7 @@ def open_store(location, *, create: bool = True, **settings) -> Store:
     ----------
     location : str or Path
         A folder (`Collection`, which `save` writes to), ``qdrant+http://HOST:6333/NAME`` or ``qdrant+https://...`` (a
-        server or a node of a cluster), ``qdrant+file:FOLDER`` and ``qdrant+memory:`` (`QdrantStore`, embedded),
+        server or a node of a cluster), ``qdrant+memory:`` (`QdrantStore`, embedded, for trying),
         ``redis://[USER:PASSWORD@]HOST:6379/NAME`` or ``rediss://...`` (`RedisStore`).
     create : bool, default True
         Whether a store that is not there is started; else it is refused.
@@ -75,19 +77,17 @@ def _is_scheme(text: str) -> bool:
 
 def _open_folder(path: Path, create: bool, settings: dict) -> Collection:
     _refuse_unknown(Collection, {"rebuild"}, settings)
-    if (path / "CURRENT").exists() or (path.exists() and not _is_empty(path)):
-        rebuild = settings.pop("rebuild", False)
+    rebuild = settings.pop("rebuild", False)
+    if "ef" in settings:
+        settings["ef"] = whole_number(settings["ef"], "ef", 1, HIGHEST_EF)
+    if disk.pointer(path) is not None:
         return _agreeing(Collection.load(path, rebuild=rebuild), path, settings)
     if not create:
         raise InputError(f"{path} holds no collection; make one by `index build`, or check the location.")
-    settings.pop("rebuild", None)
+    disk.refuse_strangers(path)
     collection = Collection(**settings)
     collection._path = path.absolute()
     return collection
-
-
-def _is_empty(path: Path) -> bool:
-    return path.is_dir() and next(path.iterdir(), None) is None
 
 
 def _agreeing(collection: Collection, path: Path, settings: dict) -> Collection:
@@ -95,8 +95,7 @@ def _agreeing(collection: Collection, path: Path, settings: dict) -> Collection:
         wanted, there = settings.get(name), getattr(collection, name)
         if wanted is not None and there is not None and wanted != there:
             raise InputError(f"{name} is {wanted!r}; the collection in {path} has {there!r}.")
-    if "ef" in settings:
-        collection.ef = settings["ef"]
+    collection.ef = settings.get("ef", collection.ef)
     return collection
 
 
@@ -110,16 +109,11 @@ def _open_memory(location: str, create: bool, settings: dict) -> Store:
     return QdrantStore(MEMORY, NAME, **settings)
 
 
-def _open_embedded(location: str, create: bool, settings: dict) -> Store:
-    from .qdrant_store import QdrantStore
-
-    _refuse_unknown(QdrantStore, set(), settings)
-    folder = location.partition(":")[2]
-    if not folder:
-        raise InputError("qdrant+file: names no folder; write qdrant+file:FOLDER.")
-    if not create and not Path(folder).exists():
-        raise InputError(f"{folder} is no folder; check the location, or add points to make it.")
-    return _there(QdrantStore(folder, NAME, **settings), location, create)
+def _refuse_files(location: str, create: bool, settings: dict) -> Store:
+    raise InputError(
+        f"{location} is not opened: its files would be pickles, which run any code when they are read; name a "
+        "folder of a Collection, or a server."
+    )
 
 
 def _open_qdrant(location: str, create: bool, settings: dict) -> Store:
@@ -171,7 +165,7 @@ def _split(location: str, port: int, before: str = "") -> tuple[str, str]:
 
 SCHEMES = {
     "qdrant+memory": _open_memory,
-    "qdrant+file": _open_embedded,
+    "qdrant+file": _refuse_files,
     "qdrant+http": _open_qdrant,
     "qdrant+https": _open_qdrant,
     "redis": _open_redis,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 import uuid
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 
 import numpy as np
 
@@ -15,13 +13,13 @@ from ..checks import METRICS, InputError
 from ..indexes.base import DEFAULT_EF, library
 from ..indexes.points import unit
 from ..indexes.redis_index import without_password
-from .qdrant_files import refuse_foreign
 from .remote import Found, RemoteStore, Unreachable
 from .store import Id
 
 MEMORY = ":memory:"
 SPACE = uuid.UUID("b67b1c34-3e5f-4c1e-9d0a-6f0e5f1f2a77")  # of the UUIDs that stand for other ids than Qdrant's
 PAGE = 10_000  # ids read in one request
+CONFLICT = 409  # what a server answers where a collection is there already
 
 
 class QdrantStore(RemoteStore):
@@ -32,14 +30,14 @@ class QdrantStore(RemoteStore):
     vector's length, since Qdrant keeps vectors of length 1: `vectors` gives back what was added to float32's rounding.
 
     A server searches each segment with a queue of max(ef, k) points (``GraphLayers::search``), and a segment too small
-    for a graph in full. The embedded form (":memory:" or a folder) compares with all points whatever ef is, and is for
-    trying and for small collections: to a folder it writes one transaction a point, some tens a second on a slow disk.
-    Its files are the client's own, read by it with pickle; a folder is refused that holds anything but points.
+    for a graph in full. The embedded form (":memory:") compares with all points whatever ef is, and is for trying: it
+    is gone when it is closed. The form that the client keeps in a folder is left out, as its files are pickles, which
+    run any code when they are read.
 
     Parameters
     ----------
     location : str
-        ":memory:", a folder, or the URL of a server or of a node of a cluster.
+        ":memory:", or the URL of a server or of a node of a cluster.
     name : str
         Of the collection; it is made by the first `add`.
     dimension, metric, M, ef_construction
@@ -58,8 +56,8 @@ class QdrantStore(RemoteStore):
     Raises
     ------
     InputError
-        If no server answers, the collection has another dimension or metric or is not one of this package, or the
-        folder is in use. ImportError, if qdrant-client is not installed.
+        If the location is another, no server answers, or the collection has another dimension or metric or is not one
+        of this package. ImportError, if qdrant-client is not installed.
 
     Examples
     --------
@@ -80,39 +78,43 @@ class QdrantStore(RemoteStore):
         package = library("qdrant_client", "run pip install qdrant-client")
         self._models = package.models
         self.location, self.name = without_password(str(location)), name
-        self.embedded = "://" not in str(location)
+        self.embedded = location == MEMORY
+        if not self.embedded and "://" not in str(location):
+            raise InputError(f"location is {str(location)!r}; it must be {MEMORY!r} or a server's URL.")
         self._guard = threading.RLock() if self.embedded else nullcontext()
         self._last, self._closed, self._given = 0, False, metric
         self._client = None
         with self._answering():
-            self._client = self._connect(package.QdrantClient, str(location), api_key, timeout)
+            self._client = (
+                package.QdrantClient(MEMORY)
+                if self.embedded
+                else package.QdrantClient(
+                    url=str(location), api_key=api_key, timeout=timeout, check_compatibility=False
+                )
+            )
         self._recognize()
-
-    def _connect(self, client, location, api_key, timeout):
-        if location == MEMORY:
-            return client(location)
-        if self.embedded:
-            refuse_foreign(Path(location))
-            return client(path=location)
-        return client(url=location, api_key=api_key, timeout=timeout, check_compatibility=False)
 
     def _recognize(self):
         with self._answering():
             if not self._client.collection_exists(self.name):
                 return
-            config = self._client.get_collection(self.name).config
+            there = self._client.get_collection(self.name)
             records, _ = self._client.scroll(self.name, limit=1)
+        config, indexed = there.config, there.payload_schema
         space = config.params.vectors
         if isinstance(space, dict) or space is None or not all("number" in (one.payload or {}) for one in records):
             raise InputError(f"The collection {self.name} of Qdrant was not made by this package; name another.")
-        there = next((name for name, one in self._distance_of().items() if one == space.distance), space.distance)
-        if there not in METRICS or self._given not in (None, there):
+        metric = next((name for name, one in self._distance_of().items() if one == space.distance), space.distance)
+        if metric not in METRICS or self._given not in (None, metric):
             raise InputError(
-                f"metric is {self._given or self.metric!r}; the collection {self.name} of Qdrant has {there!r}."
+                f"metric is {self._given or self.metric!r}; the collection {self.name} of Qdrant has {metric!r}."
             )
         if self.dimension not in (None, space.size):
             raise InputError(f"dimension is {self.dimension}; the collection {self.name} has {space.size}.")
-        self.metric, self.dimension, self._there = there, space.size, True
+        if not self.embedded and "whole" not in indexed:  # without which a server does not sort by it
+            with self._answering():
+                self._client.create_payload_index(self.name, "whole", self._models.PayloadSchemaType.INTEGER, wait=True)
+        self.metric, self.dimension, self._there = metric, space.size, True
         self.encoder = (getattr(config, "metadata", None) or {}).get("encoder", self.encoder)
         graph = space.hnsw_config
         if graph is not None:
@@ -133,8 +135,6 @@ class QdrantStore(RemoteStore):
                 yield
             except exceptions.ResponseHandlingException as error:
                 raise Unreachable(f"No Qdrant answers at {self.location} ({error}).") from None
-            except (OSError, sqlite3.Error) as error:
-                raise InputError(f"Qdrant's embedded form cannot use {self.location} ({error}).") from None
             except exceptions.UnexpectedResponse as error:
                 refused = f"Qdrant at {self.location} refused a request ({error.status_code} {error.reason_phrase})"
                 if error.status_code in (401, 403):
@@ -147,16 +147,20 @@ class QdrantStore(RemoteStore):
                 raise InputError(f"Qdrant refused a request at {self.location}: {reason}.") from None
 
     def _begin(self, dimension):
+        from qdrant_client.http.exceptions import UnexpectedResponse
+
         models = self._models
         graph = models.HnswConfigDiff(m=self.M, ef_construct=self.ef_construction)
         space = models.VectorParams(size=dimension, distance=self._distance_of()[self.metric], hnsw_config=graph)
+        kept = {} if self.encoder is None else {"metadata": {"encoder": self.encoder}}
         with self._answering():
-            kept = {} if self.encoder is None else {"metadata": {"encoder": self.encoder}}
-            self._client.create_collection(self.name, vectors_config=space, **kept)
-            if not self.embedded:
-                # without which a server does not sort by it
-                self._client.create_payload_index(self.name, "whole", models.PayloadSchemaType.INTEGER, wait=True)
-        self.dimension, self._there = dimension, True
+            try:
+                self._client.create_collection(self.name, vectors_config=space, **kept)
+            except UnexpectedResponse as error:
+                if error.status_code != CONFLICT:
+                    raise
+                self._given = self.metric  # another process was first; the points were checked for this metric
+        self._recognize()
 
     def _known(self, ids):
         return [one is not None for one in self._records(ids, with_payload=False)]
@@ -245,7 +249,7 @@ class QdrantStore(RemoteStore):
         if path is not None:
             raise InputError("path is given; a collection of Qdrant stays where it is, use Qdrant's own snapshots.")
         if self.location == MEMORY:
-            raise InputError("The collection is in memory only; open a folder or a server's URL to keep one.")
+            raise InputError("The collection is in memory only; open a server's URL to keep one.")
 
     def info(self) -> dict:
         """``deleted`` is None, as Qdrant does not say how many deleted points its segments still hold."""

@@ -20,7 +20,7 @@ WHOLE = 20  # digits of a 64-bit number, counted from the lowest
 
 
 class RedisStore(RemoteStore):
-    """Points in a vector set, with a few keys beside it; a batch is written in one transaction.
+    """Points in a vector set, with a few keys beside it; a batch is written in one transaction (MULTI and EXEC).
 
     Redis knows the cosine only. Its search keeps max(EF, k) points; see `RedisIndex` for the queue that it limits. The
     exact search (TRUTH) compares with all points. Vectors come back to float32's rounding, as Redis keeps them with
@@ -104,7 +104,11 @@ class RedisStore(RemoteStore):
             raise InputError(f"Redis at {self.location} refused a request ({error}).") from None
 
     def _each(self, commands, *, transaction: bool = False) -> list:
-        """Answers to several commands, sent in one go; all of them are done or none in a transaction."""
+        """Answers to several commands, sent in one go.
+
+        In a transaction a server that is cut off before all of them have arrived does none of them, and no other client
+        comes between them; what one did stays where a later one fails, as Redis takes nothing back.
+        """
         with self._answering(), self._server.pipeline(transaction=transaction) as pipe:
             for command in commands:
                 pipe.execute_command(*command)

@@ -11,16 +11,13 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from ..calibration import calibration_sample, choose_ef, parse_target
 from ..calibration.decide import Choice
 from ..calibration.targets import Target
 from ..checks import METRICS, InputError, one_of, vectors, whole_number
-from ..indexes.base import HIGHEST_EF
 from ..indexes.points import refuse_overflow
-from .chosen import ChosenEfforts
-from .locks import KERNELS
-from .store import HIGHEST_ID, Hits, Id, Store, checked_ids, checked_metadata
-from .view import StoreIndex
+from .checked import SAMPLE, checked_search, checked_start, next_ids, sample_size
+from .chosen import ChosenEfforts, tuned
+from .store import Hits, Id, Store, checked_ids, checked_metadata
 
 MOST_READ = 2**28  # numbers that `tune` reads at most: a gibibyte of float32
 
@@ -45,7 +42,7 @@ class RemoteStore(Store):
     Checks are made here before anything is sent, so that nothing is written where a value is refused. Whether an id is
     there is asked before it is written: of two processes that add one id at the same moment, the later one stays.
     What is written is with the server when `add` or `delete` returns; an `add` that is cut off leaves the batches of
-    ``batch`` points that it had sent, each whole.
+    ``batch`` points that it had sent, and of the last one what the server had taken.
     """
 
     batch: ClassVar[int] = 256
@@ -55,24 +52,22 @@ class RemoteStore(Store):
     def __init__(self, *, dimension: int | None, metric: str, M: int, ef_construction: int, ef: int,
                  encoder: dict | None, target: str | None):  # fmt: skip
         self.metric = one_of(metric, METRICS, "metric")
-        self.dimension = None if dimension is None else whole_number(dimension, "dimension", 1)
         self.M, self.ef_construction = whole_number(M, "M", 2), whole_number(ef_construction, "ef_construction", 1)
-        self.ef = whole_number(ef, "ef", 1, HIGHEST_EF)
-        if target is not None:
-            parse_target(target)
-        self.encoder, self.target = checked_metadata([encoder], 1)[0] or None, target
+        self.dimension, self.ef, self.encoder, self.target = checked_start(dimension, ef, encoder, target)
         self._changes = threading.RLock()
         self._version, self._chosen, self._there = 0, ChosenEfforts(), False
 
     def add(self, array, ids: Iterable[Id] | None = None, metadata: Sequence[dict | None] | None = None, *,
             replace: bool = False, progress: bool = False) -> list[Id]:  # fmt: skip
+        if not self._there:  # another process may have made the place, with its metric and dimension
+            self._recognize()
         points = vectors(array, "vectors", metric=self.metric, dimension=self.dimension)
         refuse_overflow(points, "vectors", self.metric)
         metadata = checked_metadata(metadata, len(points))
         ids = None if ids is None else checked_ids(ids, len(points))
         with self._changes:
             if ids is None:
-                ids = self._next_ids(len(points))
+                ids = next_ids(self._highest() if self.exists else None, len(points))
             elif self.exists and not replace:
                 for part in self._parts(ids):
                     for one, known in zip(ids[part], self._known(ids[part]), strict=True):
@@ -92,16 +87,7 @@ class RemoteStore(Store):
 
     def search(self, queries, k: int = 10, *, ef: int | None = None, target=None, exact: bool = False) -> Hits:
         held = self.count()  # first, as another process may have made the place, with its dimension
-        queries = vectors(queries, "queries", metric=self.metric, dimension=self.dimension)
-        refuse_overflow(queries, "queries", self.metric)
-        k = whole_number(k, "k", 1)
-        if target is not None and (ef is not None or exact):
-            raise InputError("target is given beside ef or exact; a search has one of them.")
-        if target is None and ef is None and not exact:
-            target = self.target
-        if target is not None:
-            ef = self._chosen_ef(target, k)
-        ef = self.ef if ef is None else whole_number(ef, "ef", 1, HIGHEST_EF)
+        queries, k, ef = checked_search(self, queries, k, ef, target, exact, self.dimension, self._chosen_ef)
         exact = exact or self._always_exact
         began = time.perf_counter()
         lists = [[] for _ in queries] if not held else list(self._nearest(queries, min(k, held), ef, exact))
@@ -110,7 +96,7 @@ class RemoteStore(Store):
         distances = tuple(np.array([one.distance for one in found], dtype=np.float64) for found in lists)
         return Hits(ids, distances, k, None if exact else ef, seconds, exact)
 
-    def tune(self, target: Target | str, k: int, confidence: float = 0.95, *, queries=None, size: int = 500,
+    def tune(self, target: Target | str, k: int, confidence: float = 0.95, *, queries=None, size: int = SAMPLE,
              progress: bool = False) -> Choice:  # fmt: skip
         """Choose the smallest effort that reaches a target, as `choose_ef` does, and keep it for searches by target.
 
@@ -134,19 +120,13 @@ class RemoteStore(Store):
         InputError
             If a value is out of range, the points are too many to read, or the queries too few to certify the target.
         """
-        target = target if isinstance(target, Target) else parse_target(target)
-        points, version, k = self.count(), self._version, whole_number(k, "k", 1)
-        if k >= points:
-            raise InputError(f"a target at k = {k} needs more than {k} points; the store has {points}.")
-        if points * self.dimension > MOST_READ:
+        points, version = self.count(), self._version
+        if points * (self.dimension or 0) > MOST_READ:
             raise InputError(
                 f"a target needs exact neighbors among all {points:,} points, which are read from the server for it, "
                 f"at most {MOST_READ // self.dimension:,} of them; name ef instead."
             )
-        index = StoreIndex.over(self)
-        with KERNELS:
-            sample = calibration_sample(index.base, k, queries=queries, size=size, metric=self.metric)
-            choice = choose_ef(index, target, k, confidence, sample=sample, progress=progress)
+        choice = tuned(self, target, k, confidence, queries=queries, size=size, seed=0, progress=progress)
         self._chosen.keep(choice, points, version)
         return choice
 
@@ -197,21 +177,15 @@ class RemoteStore(Store):
                     (found,) = self._near(query[None], limit, ef, exact)
                 yield sorted(found)[:k]
 
-    def _chosen_ef(self, target: Target | str, k: int) -> int:
-        target = target if isinstance(target, Target) else parse_target(target)
+    def _chosen_ef(self, target: Target, k: int) -> int:
+        if self._always_exact:  # whatever the effort
+            return self.ef
         chosen = self._chosen.fresh(target.text, k, self._version)
         if chosen is None:
-            chosen = self.tune(target, k)
+            chosen = self.tune(target, k, size=sample_size(target))
         if chosen.ef is None:
             raise InputError(chosen.sentence)
         return chosen.ef
-
-    def _next_ids(self, count: int) -> list[Id]:
-        highest = self._highest() if self.exists else None
-        first = 0 if highest is None else highest + 1
-        if first + count - 1 > HIGHEST_ID:
-            raise InputError(f"no {count} whole numbers of 64 bits are left after the id {highest}; name ids.")
-        return list(range(first, first + count))
 
     def _parts(self, ids: list[Id]) -> list[slice]:
         return [slice(start, start + self.batch) for start in range(0, len(ids), self.batch)]

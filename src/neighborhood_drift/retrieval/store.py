@@ -131,8 +131,8 @@ class Store(ABC):
         ----------
         vectors : (m, d) array
         ids : iterable of int or str, optional
-            One a point, without repetition; 64-bit whole numbers or any text. Without it, whole numbers that go on
-            after the highest there is.
+            One a point, without repetition; 64-bit whole numbers or any text. Without it, whole numbers from 0 on that
+            follow the highest there is.
         metadata : sequence of dict or None, optional
             One a point; values as in JSON. ``label`` and ``image`` (a path) are shown by the service and the commands.
         replace : bool, default False
@@ -161,7 +161,9 @@ class Store(ABC):
         ef : int, optional
             Search effort; the store's own if neither this nor ``target`` is given.
         target : str or Target, optional
-            What the search has to reach, such as "overlap=0.99", instead of ``ef``: see `choose_ef`.
+            What the search has to reach, such as "overlap=0.99", instead of ``ef``: see `choose_ef`. A k of all points
+            or more takes the effort that meets all; so does a target that the store was given where it holds too few
+            points to certify it. One that is named here is then refused.
         exact : bool, default False
             The true neighbors; equal distances in the order in which points were added.
 
