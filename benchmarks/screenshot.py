@@ -9,13 +9,14 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
@@ -32,15 +33,26 @@ START_SECONDS = 600
 @contextmanager
 def serving():
     """The service on the bundled sample, in a process of its own; yields its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "neighborhood_drift", "serve", "--read-only", "--engines", "--port", str(port)]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+    command = [sys.executable, "-m", "neighborhood_drift", "serve", "--read-only", "--engines", "--port", "0"]
+    with TemporaryFile("w+") as said, subprocess.Popen(command, stderr=said) as process:
         try:
-            yield f"http://127.0.0.1:{port}"
+            yield _address(said, process)
         finally:
             process.terminate()
+
+
+def _address(said, process) -> str:
+    """Where the service says that it listens."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        said.seek(0)
+        text = said.read()
+        if found := re.search(r"http://127\.0\.0\.1:\d+", text):
+            return found[0]
+        if process.poll() is not None:
+            raise SystemExit(f"The service stopped with status {process.returncode}:\n{text}")
+        time.sleep(0.1)
+    raise SystemExit(f"The service did not listen within {START_SECONDS} seconds.")
 
 
 def overlap(address: str, point: int) -> float:

@@ -436,6 +436,122 @@ def test_the_address_keeps_the_view(tab, address):
     assert tab.inner_text("#query").endswith("id 7")
 
 
+def test_back_and_links_to_a_view_bring_all_of_it(tab, address):
+    def view() -> list[str]:
+        rule = tab.input_value("[name=rule]:checked")
+        return [*(tab.input_value(f"#{one}") for one in ("k", "ef", "target")), rule, tab.inner_text("#query")[-4:]]
+
+    visit(tab, address, "#id=7&k=13&ef=21&rule=stays")
+    change(tab, lambda: tab.locator("#stored button").nth(3).click())
+    change(tab, lambda: tab.fill("#k", "40"))
+    assert (sent := change(tab, tab.go_back))["k"] == 13 and (sent["rule"], sent["ef"]) == ("stays", 21)
+    assert view() == ["13", "21", "", "stays", "id 7"]
+    assert change(tab, tab.go_forward)["k"] == 40
+    link = "#id=9&k=77&ef=5&rule=faiss-follows-k"
+    answer = change(tab, lambda: tab.evaluate("link => { location.hash = link }", link))
+    assert (answer["k"], answer["ef"], answer["rule"]) == (77, 5, "faiss-follows-k")
+    assert view() == ["77", "5", "", "faiss-follows-k", "id 9"]
+    link = "#id=9&k=10&rule=follows-k&target=overlap%3D0.5"
+    change(tab, lambda: tab.evaluate("link => { location.hash = link }", link))
+    assert tab.input_value("#target") == "overlap=0.5" and tab.locator("#ef").is_disabled()
+    change(tab, tab.go_back)
+    assert tab.input_value("#target") == "" and tab.locator("#ef").is_enabled()
+    assert view()[-1] == "id 9" and "k=77" in tab.url
+
+
+def test_a_page_that_tries_again_has_the_same_sliders(tab, address):
+    visit(tab, address)
+    most = tab.get_attribute("#ef-range", "max")
+    tab.route("**/points?*", times=1, handler=lambda route: route.abort())
+    tab.reload()
+    assert "does not answer" in error(tab)
+    tab.complaints.clear()  # the browser notes the failed request
+    change(tab, lambda: tab.click("#again"))
+    assert tab.get_attribute("#ef-range", "max") == most
+    tab.focus("#ef-range")
+    assert change(tab, lambda: tab.keyboard.press("End"))["ef"] == Limits().ef
+    change(tab, lambda: tab.keyboard.press("ArrowLeft"))
+    assert Limits().ef / 1.1 < int(tab.input_value("#ef")) < Limits().ef
+
+
+@pytest.mark.parametrize("metric", ["l2", "cosine"])
+def test_copies_at_the_last_distance_are_told_as_ties(tab, metric):
+    """Twenty copies of each point: a search that returns others of them returns nothing farther."""
+    points = np.repeat(np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32), 20, axis=0)
+    store = Collection(4, metric=metric)
+    store.add(points)
+    with serving(store) as at:
+        for rule in ("follows-k", "stays"):
+            tab.goto("about:blank")
+            with tab.expect_response("**/search") as given:
+                visit(tab, at, f"#id=3&k=10&ef=100&rule={rule}")
+            if given.value.json()["instead"]:
+                break
+        answer = given.value.json()
+        others = len(answer["instead"])
+        assert others > 0, "a search must return other copies, or the test says nothing"
+        assert f"Overlap {answer['overlap']:.3f}" in tab.inner_text("#overlap")
+        said = tab.inner_text("#detail")
+        assert said.startswith(f"{others} of the {others} that came instead") and "overlap is 1.000." in said
+        assert tab.locator("#approximate .mark", has_text="= instead").count() == others
+        assert tab.locator("#approximate .mark", has_text="+ instead").count() == 0
+
+
+def test_what_came_from_farther_away_is_no_tie(tab, address):
+    visit(tab, address, "#id=7&k=24&ef=8&rule=stays")
+    assert ids(tab, "approximate", ".instead") and tab.inner_text("#detail") == ""
+
+
+def test_what_ef_does_in_a_store_with_its_own_search_is_left_to_it(tab, address):
+    def other(route):
+        answer = route.fetch()
+        route.fulfill(response=answer, json=answer.json() | {"kind": "Qdrant"})
+
+    tab.route("**/info", times=1, handler=other)
+    visit(tab, address, "#id=7&k=10&ef=50&rule=follows-k")
+    assert "the store (Qdrant)" in tab.inner_text("#effort") and "every rule" not in tab.inner_text("#effort")
+    change(tab, lambda: tab.check("[value=stays]"))
+    assert tab.inner_text("#effort") == "ef exceeds k: both searches of FAISS search with ef = 50."
+    change(tab, lambda: tab.fill("#ef", "5"))
+    assert "share the effort of 5" in tab.inner_text("#effort")
+
+
+def test_a_notice_of_the_service_is_text_with_its_link(tab, address):
+    notice = f"Pictures: {ATTACK} see https://example.org/a?b=1&c=2."
+
+    def noted(route):
+        answer = route.fetch()
+        route.fulfill(response=answer, json=answer.json() | {"notice": notice})
+
+    visit(tab, address)
+    assert tab.locator("#notice").is_hidden()
+    tab.route("**/info", times=1, handler=noted)
+    tab.reload()
+    tab.wait_for_selector(READY)
+    assert tab.inner_text("#notice") == notice and tab.evaluate("window.hacked") is None
+    assert tab.get_attribute("#notice a", "href") == "https://example.org/a?b=1&c=2"
+    assert tab.locator("#notice *").count() == 1
+
+
+def test_pictures_are_found_beside_the_page_wherever_it_is(tab, address):
+    """Behind a proxy that hands over a folder of its own, where addresses of pictures are relative."""
+    host = f"{address}/behind/"
+
+    def beneath(route):
+        answer = route.fetch(url=route.request.url.replace("/behind/", "/"))
+        text = answer.text().replace('"/image?', '"image?') if "json" in answer.headers["content-type"] else None
+        route.fulfill(response=answer, **({"body": text} if text else {}))
+
+    tab.route("**/behind/**", beneath)
+    asked = []
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.goto(host)
+    tab.wait_for_selector(READY)
+    tab.wait_for_load_state("networkidle")
+    assert any("/image?" in one for one in asked) and all(one.startswith((host, "data:")) for one in asked)
+    assert tab.evaluate("[...document.querySelectorAll('#exact img')].every(one => one.naturalWidth > 0)")
+
+
 def test_stored_points_are_paged(tab, address):
     visit(tab, address)
     first = ids(tab, "stored")
