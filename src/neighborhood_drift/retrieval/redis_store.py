@@ -106,8 +106,8 @@ class RedisStore(RemoteStore):
     def _each(self, commands, *, transaction: bool = False) -> list:
         """Answers to several commands, sent in one go.
 
-        In a transaction a server that is cut off before all of them have arrived does none of them, and no other client
-        comes between them; what one did stays where a later one fails, as Redis takes nothing back.
+        In a transaction none is done where they do not all arrive, and no other client comes between them; where one
+        fails the others are done all the same, as Redis takes nothing back.
         """
         with self._answering(), self._server.pipeline(transaction=transaction) as pipe:
             for command in commands:
