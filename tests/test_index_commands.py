@@ -13,8 +13,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from neighborhood_drift import exact_neighbors
-from neighborhood_drift.retrieval import Collection, asking, filling
+from neighborhood_drift.marks import INSTEAD, MISSED
+from neighborhood_drift.retrieval import Collection, asking, filling, searching
+from neighborhood_drift.retrieval import cli as commands
 from neighborhood_drift.retrieval.opening import open_store
+from neighborhood_drift.retrieval.qdrant_store import QdrantStore
 from neighborhood_drift.retrieval.store import Hits
 from neighborhood_drift.study import cli
 
@@ -103,6 +106,21 @@ def test_ids_and_labels_come_from_files(folder):
     assert not (folder / "other").exists()
 
 
+def test_only_whole_numbers_written_as_such_are_numbers(folder):
+    for row, line in enumerate(("007", "1_0", " 5 ", "+3", "-0", "٣", "9" * 40, "9223372036854775808", "")):
+        (folder / "few.txt").write_text(f"{line}\n" + "".join(f"{10 + row}\n" for row in range(19)))
+        done("build", "more.npy", "--to", f"points-{row}", "--ids", "few.txt", "--labels", "few.txt")
+        with open_store(f"points-{row}") as store:
+            assert store.ids() == [line, *map(str, range(10, 29))]
+            assert store.metadata([line]) == [{"label": line}]
+        told = document("search", f"points-{row}", f"--id={line}", "--k", 19)["queries"][0]["hits"]
+        assert [hit["id"] for hit in told].count(line) == 0 and len(told) == 19
+    (folder / "few.txt").write_text("".join(f"{row - 10}\n" for row in range(20)))
+    done("build", "more.npy", "--to", "numbers", "--ids", "few.txt")
+    with open_store("numbers") as store:
+        assert store.ids() == list(range(-10, 10))
+
+
 def test_digits_are_a_whole_number_unless_text_is_said(folder):
     np.save("words.npy", np.array([str(row) for row in range(300)]))
     done("build", "mine.npy", "--to", "all", "--ids", "words.npy")
@@ -136,26 +154,38 @@ def test_exact_prints_both_lists_and_what_differs(folder):
     said = done("search", "all", "asked.npy", "--k", 10, "--ef", 1, "--exact")
     assert "20 more queries" in said and f"mean overlap of 30 queries: {np.mean(overlaps):.4f}" in said
     first = said.split("\n\n")[0]
-    assert first.count(asking.MISSED) - 1 == len(told["queries"][0]["missed"])  # one more explains the sign
+    assert first.count(MISSED) - 1 == len(told["queries"][0]["missed"])  # one more explains the sign
     assert f"{10 - len(told['queries'][0]['missed'])} of the 10 exact neighbors were found at ef = 1" in first
     done("build", "mine.npy", "--to", "good")
     answer = document("search", "good", "asked.npy", "--k", 10, "--ef", 300, "--exact")
     assert answer["overlap"] == 1 and answer["ef"] == 300
 
 
-def test_effort_can_be_asked_for_by_what_it_reaches(folder):
+def test_effort_can_be_asked_for_by_what_it_reaches(folder, monkeypatch):
     done("build", "mine.npy", "--to", "all")
     told = document("search", "all", "one.npy", "--k", 5, "--target", "overlap=0.9")
     assert told["ef"] >= 1 and len(told["queries"][0]["hits"]) == 5
+    asked, whole = [], Collection.tune
+
+    def tune(self, target, k, *words, **how):
+        choice = whole(self, target, k, *words, **how)
+        asked.append((k, choice.ef))
+        return choice
+
+    monkeypatch.setattr(Collection, "tune", tune)
+    told = document("search", "all", "--id", "7", "--k", 5, "--target", "overlap=0.9")
+    assert asked == [(5, told["ef"])], "what is left out of its own answer is no neighbor to be certified"
+    hits = [hit["id"] for hit in told["queries"][0]["hits"]]
+    assert len(hits) == 5 and 7 not in hits
     assert "takes one of them" in refused("search", "all", "one.npy", "--target", "overlap=0.9", "--ef", "3")
 
 
 def test_fewer_points_than_asked_for_is_said(folder):
     np.save("few.npy", np.eye(3, dtype=np.float32))
     done("build", "few.npy", "--to", "few", "--metric", "cosine")
-    assert "1 of 1 queries found fewer than k = 5 neighbors, the fewest 3." in done("search", "few", "few.npy")[
-        -400:
-    ] or ("3 of 3 queries found fewer than k = 10" in done("search", "few", "few.npy"))
+    said = done("search", "few", "few.npy", "--k", "5")
+    assert said.endswith("3 of 3 queries found fewer than k = 5 neighbors, the fewest 3.\n")
+    assert "fewer" not in done("search", "few", "few.npy", "--k", "3")
     done("delete", "few", "0", "1", "2")
     told = document("search", "few", "few.npy", "--exact")
     assert told["overlap"] is None and "the fewest 0" in told["note"]
@@ -213,7 +243,7 @@ def test_a_picture_marks_what_was_missed_and_what_came_instead(folder):
     figure = answer(None, {"exact": hits, "found": [{"picture": tile, "text": "c", "mark": "instead"}]})
     assert len(figure.axes) == 3 * 11
     signs = [text.get_text() for axes in figure.axes for text in axes.texts]
-    assert signs == ["✕", "+"] and figure.get_supxlabel() == "✕ missed by the search,  + came instead"
+    assert signs == ["−", "+"] and figure.get_supxlabel() == "− missed by the search,  + came instead"
     assert len(answer(tile, {"found": []}).axes) == 2
 
 
@@ -254,25 +284,49 @@ def test_a_build_that_was_stopped_goes_on(folder, monkeypatch):
     assert document("build", "mine.npy", "--to", "all") == {"added": 0, "known": 300, "points": 300}
 
 
+def test_vectors_are_added_to_a_folder_all_or_none(folder, monkeypatch):
+    done("build", "mine.npy", "--to", "all")
+    with monkeypatch.context() as patched:
+        patched.setattr(Collection, "save", lambda _: os.kill(os.getpid(), signal.SIGINT))
+        stopped = call("add", "all", "more.npy")
+    assert stopped.exit_code == 130 and "0 new points are kept in all; give the same command again" in stopped.stderr
+    assert document("add", "all", "more.npy") == {"added": 20, "known": 0, "points": 320}
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+from neighborhood_drift.retrieval import Collection, filling
+from neighborhood_drift.study import cli
+
+filling.PART, filling.SAVE_EVERY, filling.MOST_SAVING = 10, 0, np.inf
+whole, saved = Collection.save, []
+
+def save(self):
+    whole(self)
+    saved.append(self.count())
+    if len(saved) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Collection.save = save
+cli.app(["index", *sys.argv[1:]])
+"""
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
-def test_a_killed_process_leaves_the_old_state_and_the_same_command_goes_on(folder):
-    """A real process, killed while it adds; the images' order decides the graph, so it ends as an undisturbed one."""
-    command = [sys.executable, "-m", "neighborhood_drift", "index"]
+@pytest.mark.parametrize("source", ["images", "packed.zip"])
+def test_a_killed_process_leaves_what_it_saved_and_the_same_command_completes_it(folder, source):
     done("build", "images", "--to", "whole", *PIXELS)
     done("build", "packed.zip", "--to", "seen", *PIXELS)
-    done("delete", "seen", *(f"class{row % 2}/{row:02d}.png" for row in range(10, 40)))
-    os.mkfifo(folder / "images" / "class1" / "99.png")  # reading it waits, so that the kill falls into the work
-    started = subprocess.Popen([*command, "add", "seen", "images"], stderr=subprocess.PIPE)
-    assert b"reading images" in started.stderr.read(15)
-    started.kill()
-    assert started.wait() == -signal.SIGKILL
-    started.stderr.close()
-    (folder / "images" / "class1" / "99.png").unlink()
-    assert document("info", "seen")["points"] == 10
-    finished = subprocess.run(
-        [*command, "add", "seen", "images", "--json"], capture_output=True, text=True, timeout=100
-    )
-    assert finished.returncode == 0 and json.loads(finished.stdout) == {"added": 30, "known": 10, "points": 40}
+    done("delete", "seen", *(f"class{row % 2}/{row:02d}.png" for row in range(5, 40)))
+    killed = subprocess.run([sys.executable, "-c", KILLED, "add", "seen", source], capture_output=True, timeout=100)
+    assert killed.returncode == -signal.SIGKILL
+    with open_store("seen") as seen, open_store("whole") as whole:
+        held = seen.ids()
+        assert len(held) == 25 and np.array_equal(seen.vectors(held), whole.vectors(held))
+    command = [sys.executable, "-m", "neighborhood_drift", "index", "add", "seen", source, "--json"]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert finished.returncode == 0 and json.loads(finished.stdout) == {"added": 15, "known": 25, "points": 40}
     assert "points" in finished.stderr, "a progress bar"
     with open_store("seen") as seen, open_store("whole") as whole:
         assert set(seen.ids()) == set(whole.ids())
@@ -292,8 +346,17 @@ def test_a_location_that_holds_other_points_is_not_built_over(folder):
     assert "holds 300 points of another build; name another location, or add to it" in refused(
         "build", "other.npy", "--to", "all"
     )
-    assert "(M differ)" in refused("build", "mine.npy", "--to", "all", "--M", "8")
+    assert "another build, with another M;" in refused("build", "mine.npy", "--to", "all", "--M", "8")
+    assert "another build, with another dimension;" in refused("build", "narrow.npy", "--to", "all")
     assert document("info", "all") == before
+
+
+def test_another_ef_is_no_other_build(folder):
+    done("build", "mine.npy", "--to", "all", "--ef", "20")
+    done("build", "mine.npy", "--to", "all")
+    assert document("info", "all")["ef"] == 20
+    done("build", "mine.npy", "--to", "all", "--ef", "30")
+    assert document("info", "all")["ef"] == 30
 
 
 @pytest.mark.parametrize(
@@ -309,12 +372,18 @@ def test_a_location_that_holds_other_points_is_not_built_over(folder):
         (("build", "mine.npy", "--to", "x", "--encoder", "pixels"), "the source holds vectors"),
         (("build", "mine.npy", "--to", "x", "--metric", "l1"), "--metric is 'l1'; known are l2, cosine"),
         (("build", "mine.npy", "--to", "x", "--M", "1"), "--M is 1"),
+        (("build", "mine.npy", "--to", "all", "--ef", "0"), "--ef is 0"),
+        (("build", "mine.npy", "--to", "x", "--ef", "1000001"), "--ef is 1000001; it must be a whole number from 1 to"),
+        (("search", "all", "one.npy", "--ef", "1000001"), "--ef is 1000001; it must be a whole number from 1 to"),
         (("build", "mine.npy", "--to", "x", "--ids", "gone.txt"), "--ids gone.txt cannot be read"),
         (("build", "mine.npy", "--to", "x", "--labels", "asked.npy"), "--labels asked.npy has shape (30, 6)"),
         (("build", "mine.npy", "--to", "mine.npy"), "mine.npy"),
         (("build", "mine.npy", "--to", "mine.npy/all"), "mine.npy/all cannot be written"),
         (("build", "mine.npy", "--to", "qdrant+memory:"), "is gone when this command ends"),
-        (("build", "mine.npy", "--to", "qdrant+file:q", "--seed", "3"), "--seed is given, but qdrant+file builds"),
+        (
+            ("build", "mine.npy", "--to", "redis://a/b", "--seed", "3"),
+            "--seed is given, but redis builds its graph itself",
+        ),
         (("add", "nowhere", "mine.npy"), "nowhere"),
         (("add", "all", "narrow.npy"), "5 dimensions"),
         (("add", "all", "images"), "does not say how an image becomes one of its vectors"),
@@ -355,15 +424,81 @@ def test_a_lost_graph_is_built_again(folder):
     assert document("search", "all", "one.npy", "--exact")["queries"] == before
 
 
-def test_the_same_commands_work_on_qdrant(folder):
+@pytest.fixture
+def server(monkeypatch):
+    """A server's address, with a password in it, behind which all commands find one store in memory."""
     pytest.importorskip("qdrant_client", reason="qdrant-client is not installed (the extra: stores)")
-    place = "qdrant+file:other"
-    done("build", "images", "--to", place, *PIXELS)
-    assert document("add", place, "images") == {"added": 0, "known": 40, "points": 40}
-    told = document("search", place, "images/class1/07.png", "--k", 3, "--exact")
-    assert told["queries"][0]["hits"][0]["id"] == "class1/07.png" and told["overlap"] == 1
-    assert document("delete", place, "class1/07.png") == {"deleted": 1, "points": 39}
-    assert "points" in done("info", place) and document("compact", place)["points"] == 39
+    store = QdrantStore(":memory:", "points")
+    monkeypatch.setattr(store, "close", lambda: None)
+    monkeypatch.setattr(store, "save", lambda: None)
+
+    def opened(location, **how):
+        store.encoder = how.get("encoder", store.encoder)
+        return store
+
+    for module in (commands, searching):
+        monkeypatch.setattr(module, "open_store", opened)
+    return "qdrant+http://me:secret@host:6333/points?password=secret"
+
+
+def test_the_same_commands_work_on_a_server_and_none_repeats_its_password(server, folder):
+    told = [
+        done("build", "images", "--to", server, *PIXELS),
+        done("add", server, "images"),
+        done("search", server, "images/class1/07.png", "--k", 3, "--exact"),
+        done("search", "--json", server, "images/class1/07.png", "--k", 3, "--exact"),
+        done("delete", server, "class1/07.png"),
+        done("compact", server),
+        done("info", server),
+        refused("compact", server, "--rebuild"),
+        refused("build", "mine.npy", "--to", server),
+        refused("build", "mine.npy", "--to", server, "--seed", 3),
+        refused("search", server, "mine.npy"),
+    ]
+    assert not any("secret" in one for one in told)
+    shown = "qdrant+http://host:6333/points"
+    assert f"40 points added; {shown}" in told[0] and "(40 were there already)" in told[1]
+    hits = json.loads(told[3])
+    assert hits["queries"][0]["hits"][0]["id"] == "class1/07.png" and hits["overlap"] == 1
+    assert hits["location"].startswith(shown)
+    assert f"1 points deleted; {shown}" in told[4] and f"{shown}?password=... holds 39" in told[5]
+
+
+def interrupted(monkeypatch, store, at, *words):
+    """Call a command whose store is interrupted as it writes its ``at``-th batch."""
+    with monkeypatch.context() as patched:
+        whole, written = store._put, []
+
+        def put(self, *batch):
+            written.append(batch)
+            if len(written) == at:
+                raise KeyboardInterrupt
+            return whole(self, *batch)
+
+        patched.setattr(store, "_put", put)
+        stopped = call(*words, "--no-progress")
+    assert stopped.exit_code == 130 and "secret" not in stopped.stderr
+    return stopped.stderr
+
+
+def test_what_a_server_got_before_a_stop_is_kept_and_told(server, folder, monkeypatch):
+    monkeypatch.setattr(QdrantStore, "batch", 50)
+    monkeypatch.setattr(filling, "PART", 50)
+    said = interrupted(monkeypatch, QdrantStore, 3, "build", "mine.npy", "--to", server)
+    assert "Stopped: 100 new points are kept in qdrant+http://host" in said and "the same command again for the" in said
+    assert document("build", "mine.npy", "--to", server) == {"added": 200, "known": 100, "points": 300}
+    base = np.load("mine.npy")
+    np.save("next.npy", base + 1)
+    np.save("next-ids.npy", np.arange(1000, 1300))
+    said = interrupted(monkeypatch, QdrantStore, 5, "add", server, "next.npy", "--ids", "next-ids.npy")
+    assert "Stopped: 200 new points are kept" in said and "again for the rest, with --replace." in said
+    assert document("add", server, "next.npy", "--ids", "next-ids.npy", "--replace")["points"] == 600
+    said = interrupted(monkeypatch, QdrantStore, 2, "add", server, "next.npy")
+    assert "Stopped: 50 new points are kept" in said and "the first of the source: the same command would add" in said
+    np.save("rest.npy", base[50:] + 1)
+    assert document("add", server, "rest.npy")["points"] == 900
+    said = interrupted(monkeypatch, QdrantStore, 1, "add", server, "next.npy")
+    assert "Stopped: 0 new points" in said and "give the same command again for the rest.\n" in said
 
 
 def test_help_names_every_command():
@@ -380,4 +515,11 @@ def test_ids_of_two_kinds_that_look_alike_are_told_apart():
     exact, found = (Hits(((one,),), far, k=1, ef=5, seconds=0.0) for one in (5, "5"))
     (told,) = asking.answers(Points(), ["a"], found, exact)
     assert told["missed"] == [5] and told["instead"] == ["5"] and told["overlap"] == 0
-    assert asking.MISSED in asking.as_table(told) and asking.INSTEAD in asking.as_table(told)
+    assert MISSED in asking.as_table(told) and INSTEAD in asking.as_table(told)
+
+
+def test_answers_take_time_in_proportion_to_the_queries(monkeypatch):
+    compared = []
+    monkeypatch.setattr(asking, "overlap_of_hits", lambda true, got: compared.append(1) or np.zeros(len(true.ids)))
+    empty = Hits(((),) * 50, (np.empty(0),) * 50, k=1, ef=5, seconds=0.0)
+    assert len(asking.answers(None, ["a"] * 50, empty, empty)) == 50 and len(compared) == 1

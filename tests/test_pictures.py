@@ -135,11 +135,20 @@ def jpeg(width, height):
 
 @pytest.mark.parametrize("make", [png, gif, bmp, jpeg], ids=lambda make: make.__name__)
 @pytest.mark.parametrize("size", [(7000, 7000), (10_000, 10_000), (60_000, 60_000)])
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.filterwarnings("error::PIL.Image.DecompressionBombWarning")
 def test_a_bomb_is_refused_by_its_header(make, size, monkeypatch):
     monkeypatch.setattr(Image.Image, "convert", lambda *_: pytest.fail("decoded"))
     with pytest.raises(pictures.TooLarge, match=r"pixels"):
         decode(make(*size))
+
+
+@pytest.mark.filterwarnings("error::PIL.Image.DecompressionBombWarning")
+def test_a_frame_that_is_larger_than_its_picture_is_refused():
+    data = bytearray(gif(40, 30))
+    at = data.index(b",\0\0\0\0\x28\0\x1e\0") + 5
+    data[at : at + 4] = struct.pack("<HH", 10_000, 10_000)
+    with pytest.raises(pictures.TooLarge, match=r"10,000 x 10,000 pixels"):
+        decode(bytes(data))
 
 
 def test_a_webp_bomb_is_refused():
@@ -312,6 +321,28 @@ def test_who_adds_points_cannot_have_other_files_shown(tmp_path):
     points._metadata["new"] = {"image": f"{tmp_path}/shown/a.png"}
     assert small.png("new") is not None
     assert Thumbnails(Points(old={"image": f"{tmp_path}/shown/link.png"})).png("old") is not None, "a link of one's own"
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_archive_gets_one_sentence(tmp_path, packing):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", packing) as archive:
+        archive.writestr("a.png", as_file(Image.new("RGB", (3, 2), "red")))
+    whole, file = stream.getvalue(), tmp_path / "more.zip"
+    file.write_bytes(whole)
+    small = Thumbnails(Points(a={"image": str(file / "a.png")}))
+    shown, refused = small.png("a"), 0
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        file.write_bytes(damaged)
+        os.utime(file, ns=(place, place))
+        refused += small.png("a") is None
+        try:
+            pictures.read_picture(file / "a.png")
+        except InputError as error:
+            assert str(error).endswith(".")
+    assert shown is not None and refused > len(whole) / 8
 
 
 def test_a_picture_that_cannot_be_read_is_named(tmp_path):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from ..marks import MEANING
 from . import style
 from .retrieval import INSTEAD, MISSED
 
@@ -47,9 +48,8 @@ def answer(query, lists: dict[str, Sequence[dict]]) -> Figure:
             if hit["mark"] is not None:
                 _marked(axes, *MARKS[hit["mark"]])
     shown = {hit["mark"] for hits in lists.values() for hit in hits} - {None}
-    told = {"missed": "missed by the search", "instead": "came instead"}
     if shown:
-        text = ",  ".join(f"{MARKS[mark][1]} {told[mark]}" for mark in MARKS if mark in shown)
+        text = ",  ".join(f"{sign} {MEANING[sign]}" for mark, (_, sign) in MARKS.items() if mark in shown)
         figure.supxlabel(text, fontsize=9)
     return figure
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from .. import marks
 from . import style
 from .embeddings import no_images
 
@@ -16,7 +17,7 @@ STATES = {
     "deleted lazily": (style.VERMILION, "s", "--"),
     "compacted": (style.BLUE, "^", "-"),
 }
-MISSED, INSTEAD = (style.VERMILION, "✕"), (style.BLUE, "+")
+MISSED, INSTEAD = (style.VERMILION, marks.MISSED), (style.BLUE, marks.INSTEAD)
 
 
 def effort(table: pd.DataFrame) -> Figure:

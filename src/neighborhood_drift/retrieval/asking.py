@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
+from ..marks import INSTEAD, MEANING, MISSED
 from .store import Hits, Id, Store, overlap_of_hits
-
-MISSED, INSTEAD = "✕", "+"
 
 
 def without_itself(hits: Hits, ids: list[Id], k: int) -> Hits:
@@ -55,17 +54,17 @@ def answers(store: Store, names: list[str], hits: Hits, exact: Hits | None) -> l
         (None where there is no true neighbor), ``missed`` and ``instead``, ids of the exact list alone and of the other
         alone.
     """
-    told = []
+    told, overlaps = [], None if exact is None else overlap_of_hits(exact, hits).tolist()
     for row, name in enumerate(names):
         one = {"query": name, "hits": _shown(store, hits, row)}
         if exact is not None:
             true, got = exact.ids[row], hits.ids[row]
-            overlap = float(overlap_of_hits(exact, hits)[row])
+            in_true, in_got = set(true), set(got)
             one |= {
                 "exact": _shown(store, exact, row),
-                "overlap": None if np.isnan(overlap) else overlap,
-                "missed": [point for point in true if point not in set(got)],
-                "instead": [point for point in got if point not in set(true)],
+                "overlap": None if np.isnan(overlaps[row]) else overlaps[row],
+                "missed": [point for point in true if point not in in_got],
+                "instead": [point for point in got if point not in in_true],
             }
         told.append(one)
     return told
@@ -103,7 +102,8 @@ def in_words(answer: dict, ef: int | None) -> str:
     true, missed = len(answer["exact"]), len(answer["missed"])
     effort = "" if ef is None else f" at ef = {ef}"
     share = "" if answer["overlap"] is None else f", overlap {answer['overlap']:.3f}"
-    signs = f" ({MISSED} missed, {INSTEAD} came instead)" if answer["missed"] or answer["instead"] else ""
+    meaning = ", ".join(f"{sign} {what}" for sign, what in MEANING.items())
+    signs = f" ({meaning})" if answer["missed"] or answer["instead"] else ""
     return f"{true - missed} of the {true} exact neighbors were found{effort}{share}{signs}."
 
 

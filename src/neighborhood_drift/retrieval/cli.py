@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -12,20 +11,19 @@ import typer
 
 from ..checks import METRICS, InputError, one_of, whole_number
 from ..encoders import ENCODERS
-from ..indexes.base import DEFAULT_EF
+from ..indexes.base import DEFAULT_EF, HIGHEST_EF
+from ..indexes.redis_index import without_password
 from .asking import terminal
 from .encoding import PIXELS, open_encoder, picture_encoder
-from .filling import STORES, Filled, fill, refuse_others, refuse_unwritable
-from .incoming import image_ids, images_in, is_vectors, listed_images, vectors_in
+from .filling import STORES, Filled, add_together, fill, refuse_others, refuse_unwritable, told_if_stopped
+from .incoming import image_ids, images_in, is_vectors, listed_images, vectors_in, written_id
 from .opening import open_store
 from .searching import Query, search_store
 from .store import Id, Store
 
-INTERRUPTED = 130  # exit status after Ctrl-C, as of a shell
-
 index = typer.Typer(
     help="Collections of your own vectors or images: build one, add to it, search it, delete from it. LOCATION is a "
-    "folder, qdrant+http://HOST:6333/NAME, qdrant+file:FOLDER, or redis://HOST:6379/NAME.",
+    "folder, qdrant+http://HOST:6333/NAME, or redis://HOST:6379/NAME.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -73,7 +71,12 @@ def build(
     metric: Annotated[str, typer.Option(help="l2 or cosine.")] = "l2",
     M: Annotated[int, typer.Option("--M", help="Links of a point in the graph.")] = 32,
     ef_construction: Annotated[int, typer.Option(help="Effort of the build.")] = 200,
-    ef: Annotated[int, typer.Option(help="Effort of searches that name none.")] = DEFAULT_EF,
+    ef: Annotated[
+        int | None,
+        typer.Option(
+            help=f"Effort of searches that name none.  [default: {DEFAULT_EF}; of a collection that is there, its own]"
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the graph.")] = 0,
     threads: Annotated[int, typer.Option(help="Of the build; 1 builds the same graph again.")] = 1,
     encoder: Annotated[
@@ -92,12 +95,16 @@ def build(
     """Make a collection of vectors or of images.
 
     What is done is saved on the way: stopped or killed, the same command goes on where it was. The points are then the
-    same as without the stop, the links of the graph not all: hnswlib draws its levels from the start again.
+    same as without the stop, the links of the graph not all: hnswlib draws its levels from the start again. Another
+    --ef is no other build: the collection that is there takes it.
     """
     one_of(metric, METRICS, "--metric")
-    for value, option, low in ((M, "--M", 2), (ef_construction, "--ef-construction", 1), (ef, "--ef", 1),
-                               (threads, "--threads", 1), (seed, "--seed", 0)):  # fmt: skip
+    for value, option, low in ((M, "--M", 2), (ef_construction, "--ef-construction", 1), (threads, "--threads", 1),
+                               (seed, "--seed", 0)):  # fmt: skip
         whole_number(value, option, low)
+    if ef is not None:
+        whole_number(ef, "--ef", 1, HIGHEST_EF)
+    shown = without_password(to)
     settings = _settings(to, metric, M, ef_construction, ef, seed, threads)
     if is_vectors(source):
         if encoder is not None:
@@ -107,18 +114,19 @@ def build(
         images = listed_images(source, labels)
         described, encode = open_encoder(_described(encoder, size, color), weights)
         with open_store(to, **settings) as store:  # what cannot be used is said before the images are read
-            refuse_others(store, image_ids(images, ids), {**settings, "encoder": described}, to)
+            refuse_others(store, image_ids(images, ids), {**settings, "encoder": described}, shown)
         incoming = images_in(
             images, source, encode, ids=ids, labels=labels, skip_unreadable=skip_unreadable, progress=progress
         )
     with open_store(to, **settings, **({} if described is None else {"encoder": described})) as store:
         given = list(range(len(incoming))) if incoming.ids is None else incoming.ids
         if not incoming.images:
-            refuse_others(store, given, settings, to, incoming.read)
+            asked = {**settings, "dimension": incoming.read([0]).shape[1]}
+            refuse_others(store, given, asked, shown, incoming.read)
         done = Filled()
-        with _told_if_stopped(done, to):
+        with told_if_stopped(done, shown):
             fill(store, incoming, given, done, progress=progress)
-        _tell_filled(store, done, to, as_json)
+        _tell_filled(store, done, shown, as_json)
 
 
 @index.command()
@@ -136,14 +144,15 @@ def add(
     """Add vectors, or images through the collection's own encoder.
 
     Images whose names are there already are left as they are, and what is done is saved on the way: stopped, the same
-    command goes on. Vectors are added all or none.
+    command goes on. Vectors are added to a folder all or none.
     """
+    shown = without_password(location)
     with open_store(location, create=False) as store:
         described = getattr(store, "encoder", None)
         if is_vectors(source):
             incoming, _ = vectors_in(source, ids=ids, labels=labels)
         elif described is None:
-            raise InputError(f"{location} does not say how an image becomes one of its vectors; add vectors to it.")
+            raise InputError(f"{shown} does not say how an image becomes one of its vectors; add vectors to it.")
         else:
             images = listed_images(source, labels)
             encode = picture_encoder(described, weights)
@@ -151,15 +160,12 @@ def add(
                 images, source, encode, ids=ids, labels=labels, skip_unreadable=skip_unreadable, progress=progress
             )
         done = Filled()
-        with _told_if_stopped(done, location):
+        with told_if_stopped(done, shown):
             if incoming.images:
                 fill(store, incoming, incoming.ids, done, replace=replace, progress=progress)
             else:
-                rows = range(len(incoming))
-                store.add(incoming.read(rows), incoming.ids, incoming.metadata, replace=replace, progress=progress)
-                store.save()
-                done.added = done.saved = len(incoming)
-        _tell_filled(store, done, location, as_json)
+                add_together(store, incoming, done, replace=replace, progress=progress)
+        _tell_filled(store, done, shown, as_json)
 
 
 @index.command()
@@ -210,8 +216,8 @@ def delete(
     with open_store(location, create=False) as store:
         deleted = store.delete([_id(one, text) for one in ids])
         store.save()
-        _tell({"deleted": deleted, "points": store.count()}, as_json, f"{deleted:,} points deleted; {location} holds "
-              f"{store.count():,}.")  # fmt: skip
+        _tell({"deleted": deleted, "points": store.count()}, as_json,
+              f"{deleted:,} points deleted; {without_password(location)} holds {store.count():,}.")  # fmt: skip
 
 
 @index.command()
@@ -221,14 +227,15 @@ def compact(
     as_json: AsJson = False,
 ) -> None:
     """Free what deleted points still take: the graph is built again from the others."""
+    shown = without_password(location)
     if rebuild and not Path(location).is_dir():
-        raise InputError(f"--rebuild is given, but {location} is no folder; other stores mend their graphs themselves.")
+        raise InputError(f"--rebuild is given, but {shown} is no folder; other stores mend their graphs themselves.")
     with open_store(location, create=False, **({"rebuild": True} if rebuild else {})) as store:
         freed = store.info().get("deleted")
         store.compact()
         store.save()
         said = "" if freed is None else f"{freed:,} deleted points freed; "
-        _tell({"freed": freed, "points": store.count()}, as_json, f"{said}{location} holds {store.count():,}.")
+        _tell({"freed": freed, "points": store.count()}, as_json, f"{said}{shown} holds {store.count():,}.")
 
 
 @index.command()
@@ -258,9 +265,9 @@ def _described(encoder: str | None, size: str, color: bool) -> dict:
 def _settings(location: str, metric, M, ef_construction, ef, seed, threads) -> dict:
     """Parameters of a new store; seed and threads are those of a graph that is built here."""
     if location.startswith("qdrant+memory"):
-        raise InputError(f"{location} is gone when this command ends; name a folder, or qdrant+file:FOLDER.")
+        raise InputError(f"{location} is gone when this command ends; name a folder, or a server's address.")
     refuse_unwritable(location)
-    settings = {"metric": metric, "M": M, "ef_construction": ef_construction, "ef": ef}
+    settings = {"metric": metric, "M": M, "ef_construction": ef_construction} | ({} if ef is None else {"ef": ef})
     own = {name: value for name, value, usual in (("seed", seed, 0), ("threads", threads, 1)) if value != usual}
     if own and location.startswith(STORES):
         raise InputError(f"--{next(iter(own))} is given, but {location.partition(':')[0]} builds its graph itself.")
@@ -268,26 +275,15 @@ def _settings(location: str, metric, M, ef_construction, ef, seed, threads) -> d
 
 
 def _id(text: str, as_text: bool) -> Id:
-    digits = text.removeprefix("-")
-    return int(text) if not as_text and digits.isascii() and digits.isdecimal() else text
+    return text if as_text else written_id(text)
 
 
-@contextmanager
-def _told_if_stopped(done: Filled, location):
-    try:
-        yield
-    except KeyboardInterrupt:
-        kept = f"{done.saved:,} new points are kept in {location}"
-        typer.echo(f"Stopped: {kept}; give the same command again for the rest.", err=True)
-        raise typer.Exit(INTERRUPTED) from None
-
-
-def _tell_filled(store: Store, done: Filled, location, as_json: bool) -> None:
+def _tell_filled(store: Store, done: Filled, shown: str, as_json: bool) -> None:
     known = f" ({done.known:,} were there already)" if done.known else ""
     _tell(
         {"added": done.added, "known": done.known, "points": store.count()},
         as_json,
-        f"{done.added:,} points added{known}; {location} holds {store.count():,} of {store.dimension:,} dimensions.",
+        f"{done.added:,} points added{known}; {shown} holds {store.count():,} of {store.dimension:,} dimensions.",
     )
 
 

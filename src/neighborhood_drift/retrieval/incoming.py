@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,9 @@ from ..idx import is_training_part
 from ..images import DOWNLOADS, ImageList, open_images, survey
 from ..labels import with_labels
 from .bundled import dataset_encoder, point_metadata, scaled
-from .store import Id, checked_ids
+from .store import HIGHEST_ID, LOWEST_ID, Id, checked_ids
+
+_WRITTEN = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +63,7 @@ def vectors_in(source: str, *, ids=None, labels=None) -> tuple[Incoming, dict | 
     ----------
     source : str
     ids, labels : path, optional
-        One a point; see `read_lines`.
+        One a point; see `read_ids` and `read_lines`.
 
     Returns
     -------
@@ -76,7 +79,7 @@ def vectors_in(source: str, *, ids=None, labels=None) -> tuple[Incoming, dict | 
     data = load_dataset(source)
     base, metadata = scaled(data, data.vectors), point_metadata(data)
     metadata = _labelled(metadata, labels)
-    given = None if ids is None else checked_ids(read_lines(ids, "--ids"), len(base))
+    given = None if ids is None else checked_ids(read_ids(ids), len(base))
     return Incoming(lambda rows: base[list(rows)], metadata, given, False), dataset_encoder(data)
 
 
@@ -93,8 +96,8 @@ def listed_images(source: str, labels=None) -> ImageList:
 
 
 def image_ids(images: ImageList, ids=None) -> list[Id]:
-    """Ids of images: their names, or those of a file (see `read_lines`), in the order of their names."""
-    return checked_ids(images.names if ids is None else read_lines(ids, "--ids"), len(images))
+    """Ids of images: their names, or those of a file (see `read_ids`), in the order of their names."""
+    return checked_ids(images.names if ids is None else read_ids(ids), len(images))
 
 
 def images_in(
@@ -111,7 +114,7 @@ def images_in(
     encode : callable
         Of `pictures.open_encoder`.
     ids, labels : path, optional
-        One an image, in the order of their names; see `read_lines`.
+        One an image, in the order of their names; see `read_ids` and `read_lines`.
     skip_unreadable : bool, default False
         Leave out images that cannot be read; else they are refused, before the first is encoded.
     progress : bool
@@ -137,17 +140,32 @@ def images_in(
     return Incoming(read, [metadata[row] for row in rows], [given[row] for row in rows], True)
 
 
-def read_lines(path, option: str) -> list:
-    """Read values, one a line of a text file, or the entries of a 1-d ``.npy``; lines of digits alone are integers.
-
-    Lines are integers only if all of them are.
+def read_ids(path) -> list[Id]:
+    """Read ids as `read_lines`; the lines of a text file are integers where all of them are written as such.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     _ = Path(f"{folder}/ids.txt").write_text("7\\n-8\\n")
-    ...     read_lines(f"{folder}/ids.txt", "--ids")
+    ...     read_ids(f"{folder}/ids.txt")
     [7, -8]
     """
+    lines = read_lines(path, "--ids")
+    ids = [written_id(line) if isinstance(line, str) else line for line in lines]
+    return ids if Path(path).suffix.lower() != ".npy" and all(isinstance(one, int) for one in ids) else lines
+
+
+def written_id(text: str) -> Id:
+    """The id that a text means: the 64-bit whole number that is written just so, or else the text.
+
+    >>> [written_id(text) for text in ("7", "-8", "007", "1_0", " 5 ", "-0")]
+    [7, -8, '007', '1_0', ' 5 ', '-0']
+    """
+    number = int(text) if _WRITTEN.fullmatch(text) else None
+    return number if number is not None and LOWEST_ID <= number <= HIGHEST_ID else text
+
+
+def read_lines(path, option: str) -> list:
+    """Read values, one a line of a text file, or the entries of a 1-d ``.npy`` of whole numbers or text."""
     path = Path(path)
     try:
         if path.suffix.lower() == ".npy":
@@ -156,15 +174,11 @@ def read_lines(path, option: str) -> list:
                 raise InputError(f"{option} {path.name} has shape {array.shape} and dtype {array.dtype}; it must be a "
                                  "1-d array of whole numbers or text.")  # fmt: skip
             return array.tolist()
-        lines = path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8").splitlines()
     except InputError:
         raise
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{option} {path} cannot be read ({error}).") from error
-    try:
-        return [int(line) for line in lines]
-    except ValueError:
-        return lines
 
 
 def _labelled(metadata: list[dict], labels) -> list[dict]:

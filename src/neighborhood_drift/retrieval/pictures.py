@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import threading
+import warnings
 import zipfile
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +30,8 @@ __all__ = [
 ]
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 MOST_BYTES, MOST_PIXELS = 10 * 2**20, 40_000_000
+MOST_RATIO = 20  # encoders scale the shorter side, so that a long line of few pixels becomes an image of millions
+_OPENING = threading.Lock()  # filters of warnings are those of all threads
 _MOST_SCANS = 100  # a progressive JPEG has about ten; each costs a pass over all pixels
 
 
@@ -55,7 +59,7 @@ def decode(data: bytes, *, most_bytes: int = MOST_BYTES, most_pixels: int = MOST
     Raises
     ------
     TooLarge
-        More bytes, pixels or progressive scans than are taken.
+        More bytes, pixels or progressive scans than are taken, or sides further apart than `MOST_RATIO` to 1.
     NotAPicture
         Another form of file, or none.
     InputError
@@ -70,11 +74,16 @@ def decode(data: bytes, *, most_bytes: int = MOST_BYTES, most_pixels: int = MOST
     if len(data) > most_bytes:
         raise TooLarge(f"the picture has {len(data):,} bytes; at most {most_bytes:,} are taken.")
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with _opened(data) as image:
             pixels = image.width * image.height
             if pixels > most_pixels:
                 raise TooLarge(
                     f"the picture has {image.width:,} x {image.height:,} pixels; at most {most_pixels:,} are taken."
+                )
+            if max(image.size) > MOST_RATIO * min(image.size):
+                raise TooLarge(
+                    f"the picture has {image.width:,} x {image.height:,} pixels; its longer side may be at most "
+                    f"{MOST_RATIO} times the other."
                 )
             if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > _MOST_SCANS:
                 raise TooLarge(f"the picture is a JPEG of more than {_MOST_SCANS} scans; no more are decoded.")
@@ -85,10 +94,17 @@ def decode(data: bytes, *, most_bytes: int = MOST_BYTES, most_pixels: int = MOST
         raise NotAPicture(
             "the file is not a picture that can be read; PNG, JPEG, WebP, GIF and BMP are, as whole files."
         ) from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError):
+    except (Image.DecompressionBombError, MemoryError):
         raise TooLarge(f"the picture has more than the {most_pixels:,} pixels that are taken.") from None
     except Exception as error:  # each decoder fails in ways of its own, and what was sent is to blame for all of them
         raise InputError(f"the picture is truncated or damaged ({str(error).rstrip('.')}).") from error
+
+
+def _opened(data: bytes) -> Image.Image:
+    """`Image.open` without the warning that Pillow gives for many pixels: what is too large gets a sentence."""
+    with _OPENING, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(io.BytesIO(data), formats=FORMATS)
 
 
 class Thumbnails:
@@ -177,8 +193,8 @@ def read_picture(path) -> Image.Image:
             return decode(stream.read(MOST_BYTES + 1))
     except InputError as error:
         raise type(error)(f"{path.name}: {error}") from error
-    except (OSError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
-        raise InputError(f"picture {path} cannot be read ({error}).") from error
+    except Exception as error:  # zipfile, and each of the ways to pack a member, fail in ways of their own
+        raise InputError(f"picture {path} cannot be read ({str(error).rstrip('.')}).") from error
 
 
 @lru_cache(maxsize=4096)

@@ -11,6 +11,8 @@ import typer
 
 from ..checks import InputError, one_of, whole_number
 from ..datasets import ARRAYS, load_dataset
+from ..indexes.base import HIGHEST_EF
+from ..indexes.redis_index import without_password
 from .asking import answers, as_table, in_words, without_itself
 from .bundled import dataset_thumbnails
 from .encoding import picture_encoder
@@ -73,7 +75,7 @@ def search_store(location, query: Query, k: int, *, ef, target, exact: bool, pic
     """
     whole_number(k, "--k", 1)
     if ef is not None:
-        whole_number(ef, "--ef", 1)
+        whole_number(ef, "--ef", 1, HIGHEST_EF)
     if ef is not None and target is not None:
         raise InputError("--ef and --target are given; a search takes one of them.")
     if picture is not None:
@@ -121,14 +123,17 @@ def _rows(file: str) -> np.ndarray:
     return load_dataset(path).vectors
 
 
-def _search(store: Store, asked: Asked, query: Query, k: int, **how) -> Hits:
+def _search(store: Store, asked: Asked, query: Query, k: int, *, ef=None, target=None, exact=False) -> Hits:
     if query.id is None:
-        return store.search(asked.vectors, k, **how)
-    return without_itself(store.search(asked.vectors, k + 1, **how), [query.id], k)
+        return store.search(asked.vectors, k, ef=ef, target=target, exact=exact)
+    if ef is None and not exact:  # a target is kept by k neighbors beside the point itself, as it was measured
+        ef = store.search(asked.vectors, k, target=target).ef
+    return without_itself(store.search(asked.vectors, k + 1, ef=ef, exact=exact), [query.id], k)
 
 
 def _document(location, k: int, told: list[dict], hits: Hits, true: Hits | None) -> str:
-    document = {"location": str(location), "k": k, "ef": hits.ef, "seconds": hits.seconds, "note": hits.note}
+    shown = without_password(location)
+    document = {"location": shown, "k": k, "ef": hits.ef, "seconds": hits.seconds, "note": hits.note}
     if true is not None:
         overlaps = [one["overlap"] for one in told if one["overlap"] is not None]
         document |= {
