@@ -34,7 +34,8 @@ START_SECONDS = 600
 def serving():
     """The service on the bundled sample, in a process of its own; yields its address."""
     command = [sys.executable, "-m", "neighborhood_drift", "serve", "--read-only", "--engines", "--port", "0"]
-    with TemporaryFile("w+") as said, subprocess.Popen(command, stderr=said) as process:
+    # appended to: the two share one position in the file, which reading moves
+    with TemporaryFile("a+") as said, subprocess.Popen(command, stderr=said) as process:
         try:
             yield _address(said, process)
         finally:
