@@ -246,7 +246,7 @@ REFUSED = {
     "queries holds NaN": lambda c: c.search(np.full((1, 8), np.nan, np.float32)),
     "target is given beside ef": lambda c: c.search(points(1), ef=3, target="overlap=0.9"),
     "the target is 'much'": lambda c: c.search(points(1), target="much"),
-    "needs more than 30 points": lambda c: c.search(points(1), 30, target="overlap=0.9"),
+    "needs more than 30 points": lambda c: c.tune("overlap=0.9", 30),
     "cannot certify": lambda c: c.search(points(1), 2, target="overlap=0.999"),
     "vectors has 3 dimensions": lambda c: c.add(points(1, 3)),
     "id 4 is there already": lambda c: c.add(points(2), ids=["new", 4]),
@@ -406,10 +406,10 @@ def test_a_second_compaction_begins_with_what_the_first_has_made():
     compaction, seen = Compaction(), []
 
     def current():
-        seen.append(compaction._at_work.locked())
+        seen.append(compaction.status)
 
     compaction.run(current, threading.RLock(), None, False)
-    assert seen == [True] and compaction.status == "none"
+    assert seen == ["at work"] and compaction.status == "none"
 
 
 def test_an_interrupted_insertion_leaves_no_point_without_its_id(monkeypatch):

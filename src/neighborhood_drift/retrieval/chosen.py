@@ -82,4 +82,16 @@ def tuned(
     index = StoreIndex.over(store)
     with KERNELS:
         sample = calibration_sample(index.base, k, queries=queries, size=size, metric=store.metric, seed=seed)
-        return choose_ef(index, target, k, confidence, sample=sample, seed=seed, progress=progress)
+    choice = choose_ef(index, _alone(target), k, confidence, sample=sample, seed=seed, progress=progress)
+    return replace(choice, target=target)
+
+
+def _alone(target: Target) -> Target:
+    """The same target, which measures losses while no exact search is at work; these wait for an ef, not for all."""
+
+    class Alone(type(target)):
+        def per_query(self, *args):
+            with KERNELS:
+                return super().per_query(*args)
+
+    return Alone(**vars(target))

@@ -13,16 +13,20 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import checks
-from ..calibration import parse_target
+from ..calibration import queries_needed
 from ..calibration.decide import Choice
 from ..calibration.targets import Target
 from ..checks import InputError, whole_number
-from ..indexes.base import DEFAULT_EF, HIGHEST_EF, refuse_overflow
+from ..indexes.base import DEFAULT_EF, refuse_overflow
 from . import answering, disk
+from .checked import checked_search, checked_start
 from .chosen import Chosen, ChosenEfforts, tuned
 from .compacting import Compaction
-from .state import Settings, State
+from .settings import Settings
+from .state import State
 from .store import Hits, Id, Store, checked_ids, checked_metadata
+
+SAMPLE = 500  # points or queries that an effort is chosen with
 
 
 class Collection(Store):
@@ -45,13 +49,15 @@ class Collection(Store):
     ef : int
         Search effort of a search that names none. A search meets max(ef, k) points: effort follows k.
     seed : int
-        Of the graph's levels. With one thread the same changes give the same graph.
+        Of the graph's levels. With one thread the same changes give the same graph, unless it was loaded in between:
+        then hnswlib draws levels from the start again.
     threads : int
         Threads that insert points and search batches of queries; one query is searched by one thread.
     encoder : dict, optional
         How an image becomes a vector, as in JSON; kept, not used here.
     target : str, optional
-        What a search has to reach that names neither ``ef`` nor a target, such as "overlap=0.95".
+        What a search has to reach that names neither ``ef`` nor a target, such as "overlap=0.95". While there are too
+        few points to certify it, such a search has the effort that meets all of them.
 
     Raises
     ------
@@ -78,17 +84,13 @@ class Collection(Store):
     ):  # fmt: skip
         self._settings = Settings.checked(metric, M, ef_construction, seed, threads)
         self.metric = metric
-        self.dimension = None if dimension is None else whole_number(dimension, "dimension", 1)
-        self.ef = whole_number(ef, "ef", 1, HIGHEST_EF)
-        if target is not None:
-            parse_target(target)
-        self.encoder, self.target = checked_metadata([encoder], 1)[0] or None, target
+        self.dimension, self.ef, self.encoder, self.target = checked_start(dimension, ef, encoder, target)
         self._state: State | None = None
         self._changes = threading.RLock()
         self._compaction = Compaction()
         self._chosen = ChosenEfforts()
         self._path: Path | None = None
-        self._said: str | None = None
+        self._said: dict[Path, tuple[str, ...]] = {}  # what CURRENT may say there of states of this collection
         self._saved_version = 0
 
     @classmethod
@@ -114,13 +116,16 @@ class Collection(Store):
         described = {name: about[name] for name in disk.DESCRIBED}
         chosen = described.pop("chosen")
         collection = cls(**described)
-        collection._state, collection._path, collection._said = state, Path(path).absolute(), said
+        collection._state, collection._path = state, Path(path).resolve()
+        collection._said = {collection._path: (said,)}
         if not rebuild:
             collection._chosen = ChosenEfforts(Chosen(**one) for one in chosen)
         return collection
 
     def save(self, path=None, *, overwrite: bool = False) -> None:
         """Keep all that was added and deleted so far; changes wait meanwhile, searches go on.
+
+        While hnswlib writes the graph all threads of the process stand still, as the library keeps Python's lock.
 
         Parameters
         ----------
@@ -137,14 +142,15 @@ class Collection(Store):
         with self._changes:
             if path is None and self._path is None:
                 raise InputError("the collection has no folder yet; name one to save it to.")
-            path = self._path if path is None else Path(path).absolute()
-            known = self._said if path == self._path else None
+            path = self._path if path is None else Path(path).resolve()
+            known = self._said.get(path, ())
             _, _, version = self._counts()
             about = {
                 "dimension": self.dimension, **vars(self._settings), "ef": self.ef, "encoder": self.encoder,
                 "target": self.target, "points": self.count(), "chosen": self._chosen.as_json(version),
             }  # fmt: skip
-            self._said = disk.write(path, about, self._state, known, overwrite)
+            disk.write(path, about, self._state, known, lambda now: self._said.update({path: (*known, now)}), overwrite)
+            self._said[path] = self._said[path][-1:]
             self._path, self._saved_version = path, version
 
     def add(
@@ -172,16 +178,7 @@ class Collection(Store):
     def search(self, queries, k: int = 10, *, ef: int | None = None, target=None, exact: bool = False) -> Hits:
         state = self._state
         dimension = self.dimension if state is None else state.dimension
-        queries = checks.vectors(queries, "queries", metric=self.metric, dimension=dimension)
-        refuse_overflow(queries, "queries", self.metric)
-        k = whole_number(k, "k", 1)
-        if target is not None and (ef is not None or exact):
-            raise InputError("target is given beside ef or exact; a search has one of them.")
-        if target is None and ef is None and not exact:
-            target = self.target
-        if target is not None:
-            ef = self._chosen_ef(target, k)
-        ef = self.ef if ef is None else whole_number(ef, "ef", 1, HIGHEST_EF)
+        queries, k, ef = checked_search(self, queries, k, ef, target, exact, dimension, self._chosen_ef)
         began = time.perf_counter()
         if state is None:
             found = [((), np.empty(0)) for _ in queries]
@@ -192,13 +189,14 @@ class Collection(Store):
         return Hits(ids, distances, k, None if exact else ef, seconds, exact)
 
     def tune(
-        self, target: Target | str, k: int, confidence: float = 0.95, *, queries=None, size: int = 500,
+        self, target: Target | str, k: int, confidence: float = 0.95, *, queries=None, size: int = SAMPLE,
         progress: bool = False,
     ) -> Choice:  # fmt: skip
         """Choose the smallest effort that reaches a target, as `choose_ef` does, and keep it for searches by target.
 
         It is kept until `compact`, or until more points than a share of `chosen.STALE` were added and deleted; what is
-        certified is certified for the collection as it is now. Changes wait meanwhile, searches go on.
+        certified is certified for the collection as it is now. Changes wait meanwhile; searches go on, exact ones
+        between the steps of this one.
 
         ``queries`` are such as will be asked, used for nothing else; without them points are asked, leave-one-out.
         ``size`` of them are drawn. Raises an `InputError` where a value is out of range (k goes up to one less than
@@ -241,12 +239,12 @@ class Collection(Store):
         """Build the graph anew without deleted points, in the order in which the others were added.
 
         It takes the memory of a second collection. Searches and changes go on; the last of these wait a moment. `wait`
-        waits for a compaction in the background, and raises what went wrong in it.
+        waits for it, and raises what went wrong in one in the background.
         """
         self._compaction.run(lambda: self._state, self._changes, self._swap, background)
 
     def wait(self) -> None:
-        """Wait for a compaction in the background; raises the error that ended it, if one did."""
+        """Wait for a compaction that is at work; raises the error that ended the last one in the background, once."""
         self._compaction.wait()
 
     @property
@@ -264,7 +262,7 @@ class Collection(Store):
         }  # fmt: skip
 
     def close(self) -> None:
-        """Stop a compaction in the background; the collection stays as it is."""
+        """Stop a compaction that is at work; the collection stays as it is."""
         self._compaction.stop()
 
     def _counts(self) -> tuple[int, int, int]:
@@ -272,17 +270,16 @@ class Collection(Store):
         return (0, 0, 0) if state is None else state.counts()
 
     def _swap(self, state: State) -> None:
-        self._state = state
         self._chosen.forget()
+        self._state = state
 
-    def _chosen_ef(self, target: Target | str, k: int) -> int:
-        target = target if isinstance(target, Target) else parse_target(target)
+    def _chosen_ef(self, target: Target, k: int) -> int:
         chosen = self._chosen.fresh(target.text, k, self._counts()[2])
         if chosen is None:
             with self._changes:
                 version = self._counts()[2]
                 if self._chosen.fresh(target.text, k, version) is None:  # no other search has chosen it meanwhile
-                    self.tune(target, k)
+                    self.tune(target, k, size=max(SAMPLE, queries_needed(target)))
                 chosen = self._chosen.fresh(target.text, k, version)
         if chosen.ef is None:
             raise InputError(chosen.sentence)

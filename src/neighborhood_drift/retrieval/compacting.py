@@ -63,6 +63,13 @@ def _catch_up(old: State, new: State, place: np.ndarray, deleted: np.ndarray, st
     return longer
 
 
+class _Job:
+    """One compaction: asked to stop, and ended."""
+
+    def __init__(self):
+        self.stop, self.done = threading.Event(), threading.Event()
+
+
 class Compaction:
     """One compaction at a time, at once or in the background.
 
@@ -73,9 +80,8 @@ class Compaction:
     """
 
     def __init__(self):
-        self._at_work = threading.Lock()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._guard = threading.Lock()
+        self._job: _Job | None = None
         self._error: BaseException | None = None
 
     def run(self, current: Callable[[], State | None], changes: threading.RLock, swap, background: bool) -> None:
@@ -83,54 +89,61 @@ class Compaction:
 
         Raises an `InputError` where a compaction is at work already.
         """
-        if not self._at_work.acquire(blocking=False):
-            raise InputError("a compaction is at work already; wait for it.")
-        state = current()  # read only now: another compaction may just have put another one in its place
-        if state is None or not state.counts()[1]:
-            self._at_work.release()
-            return
-        self._stop.clear()
-        if background:
-            self._error = None
-            work = (state, changes, swap)
-            self._thread = threading.Thread(target=self._behind, args=work, name="compaction", daemon=True)
-            self._thread.start()
-            return
+        job, thread = _Job(), None
+        with self._guard:
+            if self._job is not None:
+                raise InputError("a compaction is at work already; wait for it.")
+            self._job = job
         try:
-            compact(state, changes, self._stop, swap)
+            state = current()  # read only now: another compaction may just have put another one in its place
+            if state is None or not state.counts()[1]:
+                return
+            if background:
+                self._error = None
+                work = (job, state, changes, swap)
+                thread = threading.Thread(target=self._behind, args=work, name="compaction", daemon=True)
+                thread.start()
+            else:
+                compact(state, changes, job.stop, swap)
         except Stopped:
             raise InputError("the compaction was stopped, as the collection was closed.") from None
         finally:
-            self._at_work.release()
+            if thread is None or thread.ident is None:  # else it ends by itself
+                self._end(job)
 
     def wait(self) -> None:
-        """Wait for the one in the background, and raise the error that ended it."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.join()
-        error, self._error = self._error, None
+        """Wait for what is at work, and raise the error that ended the last one in the background, once."""
+        job = self._job
+        if job is not None:
+            job.done.wait()
+        with self._guard:
+            error, self._error = self._error, None
         if error is not None:
             raise error
 
     def stop(self) -> None:
         """Stop what is at work, and wait until it has."""
-        self._stop.set()
-        thread = self._thread
-        if thread is not None:
-            thread.join()
+        job = self._job
+        if job is not None:
+            job.stop.set()
+            job.done.wait()
 
     @property
     def status(self) -> str:
-        if self._at_work.locked():
+        if self._job is not None:
             return "at work"
         return "none" if self._error is None else str(self._error)
 
-    def _behind(self, state, changes, swap):
+    def _behind(self, job, state, changes, swap):
         try:
-            compact(state, changes, self._stop, swap)
+            compact(state, changes, job.stop, swap)
         except Stopped:
             pass
         except BaseException as error:  # kept for who waits
             self._error = error
         finally:
-            self._at_work.release()
+            self._end(job)
+
+    def _end(self, job):
+        self._job = None
+        job.done.set()

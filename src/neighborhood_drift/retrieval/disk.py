@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from ..checks import InputError
@@ -30,7 +31,10 @@ def pointer(path) -> str | None:
         return ""
 
 
-def write(path, about: dict, state: State | None, known: str | None, overwrite: bool = False) -> str:
+def write(
+    path, about: dict, state: State | None, known: tuple[str, ...], telling: Callable[[str], None],
+    overwrite: bool = False,
+) -> None:  # fmt: skip
     """Write a state beside the one there is, then let CURRENT name it, then remove the older one.
 
     Parameters
@@ -41,15 +45,12 @@ def write(path, about: dict, state: State | None, known: str | None, overwrite: 
         What describes the collection, as in JSON.
     state : State or None
         Nobody changes it meanwhile. None before the first point.
-    known : str or None
-        What CURRENT said when the collection was read or written last.
+    known : tuple of str
+        What CURRENT may say of states of this collection.
+    telling : callable
+        Is told what CURRENT will say, just before it does: an interrupt may come at once after that.
     overwrite : bool, default False
-        Whether another state than that may be replaced.
-
-    Returns
-    -------
-    str
-        What CURRENT says now.
+        Whether another state than the known ones may be replaced.
 
     Raises
     ------
@@ -57,15 +58,18 @@ def write(path, about: dict, state: State | None, known: str | None, overwrite: 
         If the path is a file or a folder of something else, another process is at work in it, or its state is one that
         this collection does not continue.
     OSError
-        If the disk is full or closed to us; the state before is untouched.
+        If the disk is full or closed to us; the state before is untouched unless ``telling`` was called.
     """
     path = Path(path)
     if pointer(path) is None:
         refuse_strangers(path)
+    made = [one for one in (path, *path.parents) if not one.exists()]
     path.mkdir(parents=True, exist_ok=True)
+    for one in made:
+        _sync(one.parent)
     with alone(path, LOCK):
         said = pointer(path)
-        if said not in (None, known) and not overwrite:
+        if said not in (None, *known) and not overwrite:
             raise InputError(
                 f"{path} holds another collection, or this one as another process has saved it since; load it again, "
                 "or save to another folder."
@@ -78,8 +82,10 @@ def write(path, about: dict, state: State | None, known: str | None, overwrite: 
         now = ""
         try:
             now = f"{folder.name} {_write_state(folder, about, state)}\n"
+            _sync(path)  # so that after a power cut CURRENT names no folder that is not there
             with replacing(path / CURRENT) as part:
                 part.write_bytes(now.encode("ascii"))
+                telling(now)
         except BaseException:
             if pointer(path) != now:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -87,7 +93,6 @@ def write(path, about: dict, state: State | None, known: str | None, overwrite: 
         _sync(path)
         for one in older:
             shutil.rmtree(one, ignore_errors=True)
-        return now
 
 
 def read(path, rebuild: bool = False) -> tuple[dict, State | None, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 # The kernels of exact search and of the metrics use all cores, and with numba's simplest layer of threads, the only one
 # on some systems, two of them at once end the process.
@@ -26,67 +27,64 @@ class ReadWriteLock:
 
     def __init__(self):
         self._guard = threading.Lock()
-        self._queue: deque[tuple[bool, threading.Lock]] = deque()  # whether a writer waits, and what it waits on
-        self.readers = 0
-        self.writing = False
+        self._queue: deque[_Turn] = deque()
+        self._inside: set[_Turn] = set()
 
-    @contextmanager
+    @property
+    def readers(self) -> int:
+        """How many share the lock now."""
+        return sum(not one.alone for one in self._inside)
+
+    @property
+    def writing(self) -> bool:
+        """Whether one holds it alone now."""
+        return any(one.alone for one in self._inside)
+
     def shared(self):
         """Hold the lock together with others that share it."""
-        self._enter(alone=False)
-        try:
-            yield
-        finally:
-            self._leave(alone=False)
+        return self._held(_Turn(alone=False))
 
-    @contextmanager
     def exclusive(self):
         """Hold the lock alone."""
-        self._enter(alone=True)
+        return self._held(_Turn(alone=True))
+
+    @contextmanager
+    def _held(self, turn: _Turn):
+        """An interrupt may arrive between any two steps; wherever it does, the turn is given back."""
         try:
+            self._enter(turn)
             yield
         finally:
-            self._leave(alone=True)
+            try:
+                self._leave(turn)
+            except BaseException:
+                self._leave(turn)
+                raise
 
-    def _enter(self, alone: bool) -> None:
+    def _enter(self, turn: _Turn) -> None:
         with self._guard:
-            if not self._queue and self._free(alone):
-                self._admit(alone)
-                return
-            turn = (alone, threading.Lock())
-            turn[1].acquire()
             self._queue.append(turn)
-        try:
-            turn[1].acquire()
-        except BaseException:  # an interrupt while waiting: the place in the queue, or the lock, is given back
-            with self._guard:
-                waiting = turn in self._queue
-                if waiting:
-                    self._queue.remove(turn)
-                    self._next()
-            if not waiting:
-                self._leave(alone)
-            raise
+            self._admit()
+        turn.come.wait()
 
-    def _leave(self, alone: bool) -> None:
+    def _leave(self, turn: _Turn) -> None:
         with self._guard:
-            if alone:
-                self.writing = False
-            else:
-                self.readers -= 1
-            self._next()
+            self._inside.discard(turn)
+            if turn in self._queue:
+                self._queue.remove(turn)
+            self._admit()
+
+    def _admit(self) -> None:
+        while self._queue and (self._queue[0] in self._inside or self._free(self._queue[0].alone)):
+            self._inside.add(self._queue[0])
+            self._queue[0].come.set()
+            self._queue.popleft()
 
     def _free(self, alone: bool) -> bool:
-        return not self.writing and not (alone and self.readers)
+        return not self._inside if alone else not self.writing
 
-    def _admit(self, alone: bool) -> None:
-        if alone:
-            self.writing = True
-        else:
-            self.readers += 1
 
-    def _next(self) -> None:
-        while self._queue and self._free(self._queue[0][0]):
-            alone, turn = self._queue.popleft()
-            self._admit(alone)
-            turn.release()
+@dataclass(eq=False)
+class _Turn:
+    alone: bool
+    come: threading.Event = field(default_factory=threading.Event)

@@ -11,7 +11,8 @@ import numpy as np
 from ..checks import InputError
 from ..files import disk_errors
 from ..indexes.kept import refuse_partial
-from .state import Settings, State
+from .settings import Settings
+from .state import State
 from .store import Id
 
 GRAPH, METADATA = "graph.hnsw", "metadata.jsonl"
@@ -64,7 +65,8 @@ def read_parts(path: Path, folder: Path, about: dict, rebuild: bool) -> State:
     native = settings.native(points.shape[1])
     try:
         native.load_index(str(folder / GRAPH), max_elements=max(len(points), 1))
-        if sorted(native.get_ids_list()) != list(range(len(points))):
+        held = native.get_ids_list()
+        if not set(np.flatnonzero(~deleted).tolist()) <= set(held) <= set(range(len(points))):
             raise RuntimeError("it is over other rows")
     except RuntimeError as error:
         raise InputError(

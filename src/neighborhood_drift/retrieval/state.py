@@ -3,50 +3,24 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 import numpy as np
 
-from ..checks import METRICS, InputError, one_of, whole_number
-from ..indexes.base import HIGHEST_EF, HIGHEST_SEED, unit
-from ..indexes.hnswlib_index import TOO_FEW, hnswlib_library
+from ..indexes.base import unit
+from ..indexes.hnswlib_index import TOO_FEW
 from ..neighbors import MISSING
+from .checked import next_ids
 from .locks import ReadWriteLock
-from .store import HIGHEST_ID, Id
+from .settings import Settings
+from .store import Id
 
-HIGHEST_M = 10_000  # hnswlib takes no more
 FIRST_CAPACITY = 1024
 EXCLUSIVE_SECONDS = 0.005  # how long an insertion should keep searches waiting
 MOST_AT_ONCE = 1024  # points inserted in one moment
 LEAST_EACH = 8  # points for each of several threads: of 4 or fewer hnswlib makes one thread's work
 QUERIES_AT_ONCE = 16  # queries that each thread searches before a change may come in
 SLOTS_AT_ONCE = 1 << 20  # slots of lists that one call of the library may fill
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a collection's graph is built and its vectors are compared."""
-
-    metric: str = "l2"
-    M: int = 32
-    ef_construction: int = 200
-    seed: int = 0
-    threads: int = 1
-
-    @classmethod
-    def checked(cls, metric, M, ef_construction, seed, threads) -> Settings:
-        """Settings within what hnswlib takes; an `InputError` names the first that is not."""
-        return cls(
-            one_of(metric, METRICS, "metric"),
-            whole_number(M, "M", 2, HIGHEST_M),
-            whole_number(ef_construction, "ef_construction", 1, HIGHEST_EF),
-            whole_number(seed, "seed", 0, HIGHEST_SEED),
-            whole_number(threads, "threads", 1),
-        )
-
-    def native(self, dimension: int):
-        """The library's index, empty; for the cosine vectors are scaled to length 1 before it gets them."""
-        return hnswlib_library().Index(space="l2" if self.metric == "l2" else "ip", dim=dimension)
+MARKED = "already deleted"  # what the library says of a point that it has marked before
 
 
 class State:
@@ -63,7 +37,7 @@ class State:
         self.ids: list[Id] = []
         self.metadata: list[dict | None] = []
         self.row_of: dict[Id, int] = {}
-        self.size = self.dead = self.version = 0
+        self.size = self.version = 0
         self.capacity = capacity
         self._points = np.empty((capacity, dimension), dtype=np.float32)
         self._deleted = np.zeros(capacity, dtype=bool)
@@ -87,12 +61,17 @@ class State:
         """(size,) bool, which rows are deleted."""
         return self._deleted[: self.size]
 
+    @property
+    def dead(self) -> int:
+        """How many rows are deleted: each other one has its id."""
+        return self.size - len(self.row_of)
+
     @classmethod
     def of_rows(cls, settings: Settings, points, ids, metadata, deleted, native) -> State:
         """A state that was kept: its rows, and the library's index over them."""
         state = cls(settings, points.shape[1], max(len(points), 1), native)
         state._points[: len(points)], state._deleted[: len(points)] = points, deleted
-        state.ids, state.metadata, state.size, state.dead = ids, metadata, len(points), int(deleted.sum())
+        state.ids, state.metadata, state.size = ids, metadata, len(points)
         state.row_of = {one: row for row, one in enumerate(ids) if not deleted[row]}
         native.set_ef(1)
         return state
@@ -100,7 +79,8 @@ class State:
     def append(self, points: np.ndarray, ids: list[Id], metadata: list[dict | None], tick=None, stop=None) -> None:
         """Add rows in moments short enough for searches to go on between them; a known id's old row is deleted.
 
-        ``tick`` is called with the number of points after each moment; ``stop()`` may raise before one.
+        ``tick`` is called with the number of points after each moment; ``stop()`` may raise before one. Where the
+        library fails in the midst of some points, what it holds of them counts as deleted, and its error is raised.
         """
         self._grow(self.size + len(points))
         scaled = unit(points) if self.settings.metric == "cosine" else points
@@ -109,15 +89,22 @@ class State:
             if stop is not None:
                 stop()
             part = slice(start, min(start + self._chunk, len(points)))
-            end = self.size + part.stop - start
+            first, held = self.size, self.native.get_current_count()
+            rows = first, held, points[part], ids[part], metadata[part]
             with self.lock.exclusive():
                 began = self._clock()
                 try:
-                    self.native.add_items(scaled[part], np.arange(self.size, end), num_threads=self.settings.threads)
+                    labels = np.arange(first, first + part.stop - start)
+                    self.native.add_items(scaled[part], labels, num_threads=self.settings.threads)
                 finally:  # an interrupt arrives when the library returns: what it holds must have its rows
-                    if self.native.get_current_count() == end:
-                        self._write_rows(points[part], ids[part], metadata[part])
+                    try:
+                        self._settle(*rows)
+                    except BaseException:
+                        self._settle(*rows)
+                        raise
                 took = self._clock() - began
+            if self.native.get_current_count() - held < part.stop - start:
+                raise RuntimeError("hnswlib took fewer points than it was given.")
             if tick is not None:
                 tick(part.stop - start)
             self._chunk = self._next_chunk(part.stop - start, took)
@@ -127,8 +114,12 @@ class State:
         """Mark rows as deleted."""
         for start in range(0, len(rows), MOST_AT_ONCE):
             with self.lock.exclusive():
-                for row in rows[start : start + MOST_AT_ONCE]:
-                    self._mark(row)
+                part = rows[start : start + MOST_AT_ONCE]
+                try:
+                    self._mark(part)
+                except BaseException:  # an interrupt between two steps: half a mark is made a whole one
+                    self._mark(part)
+                    raise
 
     def rows(self, ids: list[Id]) -> list[int | None]:
         """Rows of ids, None for an id that is not there; all as of one moment."""
@@ -139,10 +130,7 @@ class State:
         """Whole numbers that go on after the highest there is; refused beyond 64 bits."""
         if self._highest is None:
             self._highest = max((one for one in self.row_of if not isinstance(one, str)), default=-1)
-        first = max(self._highest + 1, 0)
-        if first + count - 1 > HIGHEST_ID:
-            raise InputError(f"no {count} whole numbers of 64 bits are left after the id {self._highest}; name ids.")
-        return list(range(first, first + count))
+        return next_ids(self._highest, count)
 
     def counts(self) -> tuple[int, int, int]:
         """Live points, deleted rows, and the number of changes so far, as of one moment."""
@@ -220,28 +208,46 @@ class State:
             return None
         return rows.astype(np.int64), values
 
-    def _mark(self, row) -> None:
-        self.native.mark_deleted(row)
-        self._deleted[row] = True
-        del self.row_of[self.ids[row]]
-        if self.ids[row] == self._highest:
-            self._highest = None
-        self.dead += 1
-        self.version += 1
+    def _mark(self, rows) -> None:
+        """Mark rows as deleted; done twice it is as done once, and the id goes last, so that half a mark is known."""
+        for row in rows:
+            one = self.ids[row]
+            if self.row_of.get(one) != row:
+                continue
+            self._deleted[row] = True
+            self._mark_native(row)
+            self.version += 1
+            if one == self._highest:
+                self._highest = None
+            self.row_of.pop(one, None)
 
-    def _write_rows(self, points, ids, metadata) -> None:
-        for one in ids:
-            if one in self.row_of:
-                self._mark(self.row_of[one])
-        end = self.size + len(points)
-        self._points[self.size : end] = points
-        self.row_of.update(zip(ids, range(self.size, end), strict=True))
-        if self._highest is not None:
-            self._highest = max([self._highest, *(one for one in ids if not isinstance(one, str))])
-        self.ids.extend(ids)
-        self.metadata.extend(metadata)
-        self.version += len(points)
-        self.size = end
+    def _mark_native(self, row) -> None:
+        try:
+            self.native.mark_deleted(row)
+        except RuntimeError as error:
+            if MARKED not in str(error):
+                raise
+
+    def _settle(self, first, held, points, ids, metadata) -> None:
+        """Give what the library took its rows, from ``first``; it held ``held`` points before. May be done twice."""
+        end, taken = first + len(points), self.native.get_current_count() - held
+        if not taken:
+            return
+        self._points[first:end] = points
+        self.ids[first:], self.metadata[first:] = ids, metadata
+        if taken < len(points):
+            self._deleted[first:end] = True
+            for row in self.native.get_ids_list():
+                if row >= first:
+                    self._mark_native(row)
+        else:
+            self._mark([self.row_of[one] for one in ids if self.row_of.get(one, first) < first])
+            if self._highest is not None:
+                self._highest = max([self._highest, *(one for one in ids if not isinstance(one, str))])
+            self.row_of.update(zip(ids, range(first, end), strict=True))
+        if self.size < end:
+            self.version += len(points)
+            self.size = end
 
     def _grow(self, needed: int) -> None:
         if needed <= self.capacity:
