@@ -8,6 +8,7 @@ import struct
 import sys
 import zipfile
 import zlib
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from PIL import Image
 
 from neighborhood_drift.checks import InputError
 from neighborhood_drift.datasets import bundled_folder, load_dataset
-from neighborhood_drift.images import open_images
+from neighborhood_drift.images import open_images, survey
 from neighborhood_drift.retrieval import encoding, pictures
 from neighborhood_drift.retrieval.pictures import Thumbnails, decode, picture_encoder
 
@@ -342,6 +343,8 @@ def test_a_damaged_archive_gets_one_sentence(tmp_path, packing):
             pictures.read_picture(file / "a.png")
         except InputError as error:
             assert str(error).endswith(".")
+        with suppress(InputError):
+            survey(open_images(file), progress=False)
     assert shown is not None and refused > len(whole) / 8
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import os
 import struct
 import zipfile
@@ -22,7 +23,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".t
 THUMBNAIL = 32
 # What Pillow raises on a damaged picture, and zipfile on a damaged, encrypted or unknown member (RuntimeError).
 _UNREADABLE = (OSError, EOFError, SyntaxError, ValueError, RuntimeError, struct.error)
-_UNREADABLE += (zipfile.BadZipFile, zlib.error, Image.DecompressionBombError)
+_UNREADABLE += (zipfile.BadZipFile, zlib.error, lzma.LZMAError, Image.DecompressionBombError)
 
 # name -> (class of torchvision.datasets, its arguments)
 DOWNLOADS = {
@@ -251,7 +252,7 @@ def _folder(path: Path) -> ImageList:
 def _archive(path: Path) -> ImageList:
     try:
         archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, NotImplementedError) as error:
         raise InputError(f"{path.name} is not a whole zip archive ({error}).") from error
     names = sorted(info.filename for info in archive.infolist() if not info.is_dir() and _is_image(info.filename))
 

@@ -208,7 +208,7 @@ def search(
 @index.command()
 def delete(
     location: Location,
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids; digits alone mean a whole number.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids; 7 is a whole number, 007 is text.")],
     text: Annotated[bool, typer.Option("--text", help="All ids are text, also those that look like numbers.")] = False,
     as_json: AsJson = False,
 ) -> None:
