@@ -55,7 +55,7 @@ def data(folder: str) -> tuple[str, np.ndarray, np.ndarray]:
 def serving(folder: Path):
     """A service over the collection in ``folder``, in a process of its own: its port and process."""
     command = [sys.executable, "-m", "neighborhood_drift", "serve", str(folder), "--port", "0"]
-    with TemporaryFile("w+") as said, subprocess.Popen(command, stdout=said, stderr=said) as process:
+    with TemporaryFile("a+") as said, subprocess.Popen(command, stdout=said, stderr=said) as process:
         try:
             yield _port(said, process), process
         finally:
