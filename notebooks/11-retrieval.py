@@ -124,11 +124,11 @@ Table(told.promised(lives, target, seed=seed))
 draw.nearest(seen, before.exact, searched.some(seen, shown, seed=seed))
 
 # %% [markdown]
-# Now the queries for which the approximate list at the least ef differs most from the exact one; they are chosen for that, and are no fair sample. The upper row of each pair is the exact list, the lower one what was found. In the upper row a cross marks what was missed, in the lower row a plus marks what came instead. Ask of each pair whether you would have noticed.
+# Now the queries for which the approximate list at the least ef differs most from the exact one; they are chosen for that, and are no fair sample. The upper row of each pair is the exact list, the lower one what was found. In the upper row a minus marks what was missed, in the lower row a plus marks what came instead. Ask of each pair whether you would have noticed.
 
 # %%
 #| label: fig-retrieval-drift
-#| fig-cap: "What drift looks like: the queries that lost most at the least ef. Upper rows: exact neighbors, those that the search missed marked by a cross. Lower rows: what it found, those that came instead marked by a plus."
+#| fig-cap: "What drift looks like: the queries that lost most at the least ef. Upper rows: exact neighbors, those that the search missed marked by a minus. Lower rows: what it found, those that came instead marked by a plus."
 #| fig-alt: "Pairs of rows of small pictures; marks tell which pictures are in one row of a pair alone."
 worst = measure.exchanged(before, efs[0], seen)["query"]
 draw.differences(seen, before.exact, before.by_ef[efs[0]], worst[:shown])
