@@ -13,20 +13,17 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import checks
-from ..calibration import queries_needed
 from ..calibration.decide import Choice
 from ..calibration.targets import Target
 from ..checks import InputError, whole_number
 from ..indexes.base import DEFAULT_EF, refuse_overflow
 from . import answering, disk
-from .checked import checked_search, checked_start
+from .checked import SAMPLE, checked_search, checked_start, sample_size
 from .chosen import Chosen, ChosenEfforts, tuned
 from .compacting import Compaction
 from .settings import Settings
 from .state import State
 from .store import Hits, Id, Store, checked_ids, checked_metadata
-
-SAMPLE = 500  # points or queries that an effort is chosen with
 
 
 class Collection(Store):
@@ -279,7 +276,7 @@ class Collection(Store):
             with self._changes:
                 version = self._counts()[2]
                 if self._chosen.fresh(target.text, k, version) is None:  # no other search has chosen it meanwhile
-                    self.tune(target, k, size=max(SAMPLE, queries_needed(target)))
+                    self.tune(target, k, size=sample_size(target))
                 chosen = self._chosen.fresh(target.text, k, version)
         if chosen.ef is None:
             raise InputError(chosen.sentence)
