@@ -251,7 +251,7 @@ def test_files_that_are_no_pictures_are_refused_in_a_sentence(service):
     cases = {
         415: [b"", b"hello", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.4", b"\x89PNG\r\n\x1a\n"],
         400: [whole[: len(whole) // 2]],
-        413: [bomb()],
+        413: [bomb(), png(np.zeros((1, 20_000), dtype=np.uint8))],
     }
     for status, files in cases.items():
         for data in files:
@@ -323,6 +323,7 @@ def test_pages_of_other_sites_change_nothing(service, headers, status):
     answer = service.post("/points", {"vectors": [[0.0] * SIDE**2]}, headers={**BEARER, **headers})
     told(answer, status)
     assert not [name for name in answer.headers if name.startswith("access-control")]
+    assert "x-request-id" in answer.headers and answer.headers["x-content-type-options"] == "nosniff"
     assert service.http.get("/health").json()["points"] == points
 
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from pathlib import Path
 from typing import get_args
@@ -21,11 +22,14 @@ from fastapi.testclient import TestClient
 from neighborhood_drift import Collection, InputError
 from neighborhood_drift.datasets import bundled_folder
 from neighborhood_drift.retrieval.bundled import sample_collection
+from neighborhood_drift.retrieval.pictures import MOST_RATIO
+from neighborhood_drift.retrieval.remote import Unreachable
+from neighborhood_drift.retrieval.service import engines as engines_module
 from neighborhood_drift.retrieval.service import searching, server
 from neighborhood_drift.retrieval.service.app import create_app
 from neighborhood_drift.retrieval.service.engines import RULES, Engines
 from neighborhood_drift.retrieval.service.guard import FORM
-from neighborhood_drift.retrieval.service.limits import Limits, Refused
+from neighborhood_drift.retrieval.service.limits import BACKGROUND, Limits, Refused
 from neighborhood_drift.retrieval.service.models import RuleName
 from neighborhood_drift.retrieval.service.targets import MOST_WAITING, Targets
 from neighborhood_drift.study.cli import app as commands
@@ -42,7 +46,7 @@ def line(points=20, **settings):
 
 
 def client(store, **settings):
-    return TestClient(create_app(store, **settings), raise_server_exceptions=False)
+    return TestClient(create_app(store, **settings), base_url="http://localhost", raise_server_exceptions=False)
 
 
 def test_fewer_than_k_come_with_a_note():
@@ -83,55 +87,82 @@ def test_effort_of_target_is_told_and_reaches_it():
     until(lambda: service.post("/search", json=asked).status_code != 503)
     answer = service.post("/search", json=asked)
     assert answer.status_code == 200, answer.text
-    # one neighbor more is asked for, as the point itself is dropped
-    assert answer.json()["ef"] == collection.search(rows[:1], 6, target="overlap=0.8").ef
+    # certified leave-one-out at k: another point is asked for in the place of the one that asks
+    assert answer.json()["ef"] == collection.tune("overlap=0.8", 5).ef and answer.json()["found"] == 5
 
 
 class Slow(Collection):
-    """A collection whose first search for a target waits to be let go."""
+    """A collection that waits to be let go when it chooses an ef, and notes who made it choose."""
 
-    def __init__(self):
-        super().__init__(1)
-        self.go, self.measured = threading.Event(), 0
+    def __init__(self, points=300):
+        super().__init__(4, M=4, ef_construction=20)
+        self.go, self.measured = threading.Event(), []
+        self.add(np.random.default_rng(0).normal(size=(points, 4)).astype(np.float32))
 
     def search(self, queries, k=10, *, ef=None, target=None, exact=False):
-        if target is not None and not self.go.is_set():
-            self.measured += 1
+        if target is not None:
+            self.measured.append(threading.current_thread().name)
             self.go.wait(20)
-        if target == "overlap=1":
-            raise InputError("no ef reaches it.")
-        return super().search(queries, k, ef=ef, exact=exact)
+        return super().search(queries, k, ef=ef, target=target, exact=exact)
 
 
 def test_a_target_is_measured_once_while_requests_are_told_to_ask_again():
     slow = Slow()
-    slow.add(np.arange(9, dtype=np.float32)[:, None])
-    targets, asked = Targets(slow, patience=0.05), np.zeros((1, 1), np.float32)
-    for target in ("overlap=0.9", "overlap=0.9", "overlap=1"):
+    targets, asked = Targets(slow, patience=0.05), np.zeros((1, 4), np.float32)
+    for target in ("overlap=0.8", "overlap=0.8", "overlap=0.9"):
         with pytest.raises(Refused) as refused:
-            targets.search(asked, 3, target)
+            targets.ef(asked, 3, target)
         assert refused.value.status == 503
     slow.go.set()
-    until(lambda: answers(lambda: targets.search(asked, 3, "overlap=0.9")))
-    assert targets.search(asked, 3, "overlap=0.9").ids == ((0, 1, 2),)
-    targets = Targets(slow, patience=20)
-    with pytest.raises(InputError, match="no ef reaches it"):
-        targets.search(asked, 3, "overlap=1")
-    assert slow.measured == 1
+    until(lambda: answers(lambda: targets.ef(asked, 3, "overlap=0.8")))
+    assert targets.ef(asked, 3, "overlap=0.8") == slow.tune("overlap=0.8", 3).ef
+    until(lambda: answers(lambda: targets.ef(asked, 3, "overlap=0.9")))
+    assert len(slow.measured) == 2
+    assert targets.ef(asked, 300, "overlap=0.8") == 300 and targets.ef(asked, 3, None) == slow.ef
+    with pytest.raises(InputError, match="quer"):
+        Targets(slow, patience=60).ef(asked, 3, "overlap=0.99999")
+
+
+def test_after_a_compaction_a_target_is_measured_anew_and_no_request_does_it():
+    slow = Slow()
+    service, asked = client(slow), {"id": 0, "k": 3, "target": "overlap=0.8"}
+    slow.go.set()
+    until(lambda: service.post("/search", json=asked).status_code == 200)
+    slow.go.clear()
+    slow.delete([5])
+    slow.compact()
+    service.app.state.service.searcher._targets._patience = 0.05
+    for _ in range(2):
+        assert service.post("/search", json=asked).status_code == 503
+    assert service.get("/health").json() == {"status": "ok", "points": 299}
+    slow.go.set()
+    until(lambda: service.post("/search", json=asked).status_code == 200)
+    assert len(slow.measured) == 2 and all(name.startswith(BACKGROUND) for name in slow.measured)
+
+
+def test_the_collections_own_target_is_measured_in_the_background_too():
+    slow = Slow()
+    slow.target = "overlap=0.8"
+    service = client(slow)
+    service.app.state.service.searcher._targets._patience = 0.05
+    assert service.post("/search", json={"id": 0, "k": 3}).status_code == 503
+    assert service.post("/search", json={"id": 0, "k": 3, "ef": 9}).json()["ef"] == 9
+    assert service.post("/search", json={"id": 0, "k": 3, "exact": True}).status_code == 200
+    slow.go.set()
+    until(lambda: service.post("/search", json={"id": 0, "k": 3}).status_code == 200)
 
 
 def test_few_targets_are_measured_at_a_time():
     slow = Slow()
-    slow.add(np.arange(9, dtype=np.float32)[:, None])
-    targets, asked = Targets(slow, patience=0.01), np.zeros((1, 1), np.float32)
+    targets, asked = Targets(slow, patience=0.01), np.zeros((1, 4), np.float32)
     told = []
     for k in range(1, MOST_WAITING + 2):
         with pytest.raises(Refused) as refused:
-            targets.search(asked, k, "overlap=0.9")
+            targets.ef(asked, k, "overlap=0.8")
         told.append(str(refused.value))
     assert "Other targets" in told[-1] and not any("Other targets" in one for one in told[:-1])
     slow.go.set()
-    until(lambda: answers(lambda: targets.search(asked, MOST_WAITING + 1, "overlap=0.9")))
+    until(lambda: answers(lambda: targets.ef(asked, MOST_WAITING + 1, "overlap=0.8")))
 
 
 def answers(search) -> bool:
@@ -167,6 +198,41 @@ def test_an_upload_may_be_as_large_as_it_is_said():
         until(lambda small=small: small.get("/info").json()["image_search"]["ready"])
         assert small.post("/search/image", files={"image": data}).status_code == 413
     assert fits.post("/search/image", files={"image": data + bytes(FORM)}).status_code == 413
+
+
+def test_an_image_that_an_encoder_would_blow_up_is_too_large(monkeypatch):
+    seen = []
+
+    def encode(pictures):
+        """The first step of most encoders, the shorter side to 256 pixels, and a mean in the place of the others."""
+        [one] = pictures
+        seen.append(one.resize([256 * side // min(one.size) for side in one.size]).size)
+        return np.array([[np.asarray(one, np.float32).mean()]])
+
+    monkeypatch.setattr(searching, "picture_encoder", lambda encoder, weights: encode)
+    service = client(line(encoder=PIXEL))
+    until(lambda: service.get("/info").json()["image_search"]["ready"])
+    sizes = (((MOST_RATIO, 1), 200), ((2, 2 * MOST_RATIO + 1), 413), ((20_000, 1), 413), ((1, 99_999), 413))
+    for size, status in sizes:
+        stream = io.BytesIO()
+        Image.new("L", size).save(stream, "PNG")
+        answer = service.post("/search/image", files={"image": stream.getvalue()})
+        assert answer.status_code == status, answer.text
+    assert seen == [(256 * MOST_RATIO, 256)]
+
+
+@pytest.mark.parametrize("failure", [MemoryError(), RuntimeError("CUDA out of memory"), ValueError("shapes")])
+def test_a_picture_at_which_the_encoder_fails_is_refused_in_a_sentence(monkeypatch, failure):
+    def encode(pictures):
+        raise failure
+
+    monkeypatch.setattr(searching, "picture_encoder", lambda encoder, weights: encode)
+    service = client(line(encoder=PIXEL))
+    until(lambda: service.get("/info").json()["image_search"]["ready"])
+    stream = io.BytesIO()
+    Image.new("L", (3, 2)).save(stream, "PNG")
+    answer = service.post("/search/image", files={"image": stream.getvalue()})
+    assert answer.status_code == 400 and "3 x 2 pixels" in answer.json()["detail"]
 
 
 def until(holds):
@@ -215,19 +281,83 @@ def test_every_rule_may_be_asked_for():
     assert tuple(RULES) == get_args(RuleName)
 
 
-def test_faiss_follows_changes_of_the_points():
+def test_faiss_follows_changes_of_the_points(no_patience):
     collection = line(5)
     engines = Engines(collection, Limits())
     engines.prepare().join()
     near = np.array([[2.2]], np.float32)
-    assert engines.search("stays", near, 1, 10).ids == ((2,),)
+    assert engines.search("stays", near, 1, 10)[0].ids == ((2,),)
     collection.delete([2])
-    engines.changed()
     with pytest.raises(Refused) as refused:
         engines.search("stays", near, 1, 10)
     assert refused.value.status == 503
     until(lambda: engines.rules()[1]["ready"])
-    assert engines.search("stays", near, 1, 10).ids == ((3,),)
+    assert engines.search("stays", near, 1, 10)[0].ids == ((3,),)
+
+
+class Counted(Collection):
+    """A store that does not count its changes, as those of servers do not."""
+
+    def info(self):
+        return {name: value for name, value in super().info().items() if name != "changes"}
+
+
+@pytest.mark.parametrize("kind", [Collection, Counted])
+def test_no_graph_of_half_a_change_is_one_of_the_points(kind, no_patience):
+    """Points are replaced in two halves, and the second one fails; their number stays the same all the while."""
+    points = kind(1)
+    points.add(np.arange(8, dtype=np.float32)[:, None])
+    service = client(points)
+    whole, seen = points.add, []
+
+    def search():
+        answer = service.post("/search", json={"vector": [103.0], "k": 1, "rule": "stays", "compare": True})
+        return answer.json()["hits"][0]["distance"] if answer.status_code == 200 else None
+
+    def halves(vectors, ids, metadata, replace):
+        service.app.state.service.engines.prepare().join()  # a graph that is read before the points change
+        whole(vectors[:4], ids[:4], metadata, replace=replace)
+        seen.append(search())
+        raise InputError("the other half failed.")
+
+    service.app.state.service.engines.prepare().join()
+    assert search() == 96
+    points.add = halves
+    given = {"vectors": [[100.0 + row] for row in range(8)], "ids": list(range(8)), "replace": True}
+    assert service.post("/points", json=given).status_code == 400
+    assert seen[0] in (None, 0)
+    until(lambda: search() is not None)
+    assert search() == 0
+
+
+@pytest.fixture
+def no_patience(monkeypatch):
+    """Have a graph searched only as long as it is one of the points as they are."""
+    monkeypatch.setattr(engines_module.Graphs, "recent", False)
+
+
+def test_where_points_never_rest_lists_are_compared_over_the_same_points():
+    rng = np.random.default_rng(0)
+    collection = Collection(4, M=8, ef_construction=40)
+    collection.add(rng.normal(size=(200, 4)).astype(np.float32))
+    service = client(collection)
+    asked = {"vector": [0.0] * 4, "k": 20, "ef": 400, "rule": "stays", "compare": True}
+    answered = 0
+    for row in range(200):
+        added = service.post("/points", json={"vectors": rng.normal(scale=0.1, size=(2, 4)).tolist()})
+        service.post("/points/delete", json={"ids": [row]})
+        answer = service.post("/search", json=asked)
+        if answer.status_code == 200:
+            answered += 1
+            assert "has changed" in answer.json()["note"] and answer.json()["overlap"] == 1
+            shown = {hit["id"] for hit in answer.json()["hits"]}
+            assert row not in shown and not shown & set(added.json()["ids"])
+        else:
+            assert answer.status_code == 503
+            time.sleep(0.02)
+        if answered == 20:
+            break
+    assert answered == 20
 
 
 def test_faiss_is_refused_for_more_points_than_are_copied():
@@ -269,16 +399,34 @@ def test_a_full_disk_is_said_and_the_changes_stay_noted(monkeypatch):
     monkeypatch.setattr(collection, "save", full)
     answer = service.post("/save")
     assert answer.status_code == 507 and "No space left" in answer.json()["detail"] and "secret" not in answer.text
-    assert service.app.state.service.changes == 1
+    assert service.app.state.service.unsaved
 
 
 def test_a_change_while_a_save_runs_stays_to_be_saved(monkeypatch):
     collection = line()
+    monkeypatch.delattr(Collection, "changed")  # as of a store that another program keeps
+    monkeypatch.setattr(collection, "info", dict)
     service = client(collection)
     monkeypatch.setattr(collection, "save", lambda: service.post("/points", json={"vectors": [[77.0]]}))
     service.post("/points", json={"vectors": [[99.0]]})
     assert service.post("/save").status_code == 200
-    assert service.app.state.service.changes == 1
+    assert service.app.state.service.unsaved
+    monkeypatch.setattr(collection, "save", lambda: None)
+    assert service.post("/save").status_code == 200 and not service.app.state.service.unsaved
+
+
+def test_a_compaction_that_ends_after_a_save_is_still_to_be_saved(tmp_path):
+    collection = line(2000)
+    service = client(collection)
+    assert service.post("/compact").json()["status"] == "nothing is deleted"
+    service.post("/points/delete", json={"ids": list(range(500))})
+    with collection._changes:  # a compaction needs it to begin and to end
+        collection.compact(background=True)
+        collection.save(tmp_path / "saved")
+    collection.wait()
+    assert service.app.state.service.unsaved
+    assert service.post("/save").status_code == 200 and not service.app.state.service.unsaved
+    assert Collection.load(tmp_path / "saved").info()["deleted"] == 0
 
 
 def test_what_nobody_foresaw_is_no_page_of_code(monkeypatch):
@@ -289,6 +437,76 @@ def test_what_nobody_foresaw_is_no_page_of_code(monkeypatch):
     assert answer.status_code == 500 and answer.json() == {
         "detail": "The service failed at this request; its log says where."
     }
+    fine = service.get("/health")
+    assert {name for name in fine.headers if name.startswith(("x-", "content-security"))} <= set(answer.headers)
+
+
+def test_a_server_that_does_not_answer_is_not_ready_yet(monkeypatch):
+    collection = line()
+
+    def away(*args, **more):
+        raise Unreachable("the server does not answer.")
+
+    service = client(collection)
+    for name in ("delete", "search", "vectors", "metadata", "save"):
+        monkeypatch.setattr(collection, name, away)
+    asked = [("/points/delete", {"ids": [3]}), ("/search", {"vector": [0.0]}), ("/search", {"id": 3}), ("/save", None)]
+    for path, body in asked:
+        answer = service.post(path, json=body)
+        assert answer.status_code == 503 and answer.json()["detail"] == "the server does not answer."
+
+
+def test_names_of_hosts_are_always_checked():
+    collection = line()
+    service = client(collection, hosts=("Mine.example",))
+    for host in ("evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example", ""):
+        answer = service.post("/points/delete", json={"ids": [0]}, headers={"Host": host, "Origin": f"http://{host}"})
+        assert answer.status_code == 400 and "host" in answer.json()["detail"]
+    assert collection.count() == 20
+    for host in ("mine.example:8000", "192.168.1.7:8000", "[fe80::1]:8000", "127.0.0.1", "LOCALHOST:1"):
+        assert service.get("/health", headers={"Host": host}).status_code == 200
+
+
+def test_where_files_lie_is_told_to_nobody(tmp_path):
+    collection = line(encoder={"name": "resnet50", "weights": "none.pth"})
+    collection.save(tmp_path / "kept")
+    service = client(collection, weights=tmp_path / "somewhere" / "none.pth")
+    until(lambda: not service.app.state.service.pictures.loading)
+    info = service.get("/info")
+    assert "none.pth" in info.json()["image_search"]["reason"] or "torch" in info.json()["image_search"]["reason"]
+    Collection.load(tmp_path / "kept").save()
+    service.post("/points/delete", json={"ids": [0]})
+    refused = service.post("/save")
+    assert refused.status_code == 400 and "another process" in refused.json()["detail"]
+    assert str(tmp_path) not in info.text + refused.text and not {"path", "location"} & set(info.json())
+
+
+def test_blanks_at_the_ends_of_a_token_are_no_part_of_it():
+    service = client(line(), token=" secret ")
+    for shown in ("secret", " secret "):
+        assert service.post("/compact", headers={"Authorization": f"Bearer {shown}"}).status_code == 200
+    assert service.post("/compact", headers={"Authorization": "Bearer"}).status_code == 401
+
+
+def test_a_target_beside_an_exact_search_is_refused():
+    answer = client(line()).post("/search", json={"id": 0, "target": "overlap=0.9", "exact": True})
+    assert answer.status_code == 400 and "beside ef or exact" in answer.json()["detail"]
+
+
+def test_what_a_license_asks_for_is_told_of_the_vectors_it_covers():
+    store, thumbnails, _ = sample_collection(points=5)
+    told = client(store, thumbnails=thumbnails).get("/info").json()["notice"]
+    assert "https://github.com/uber-research/permute-quantize-finetune" in told and "non-commercial" in told
+    assert client(line(encoder=PIXEL)).get("/info").json()["notice"] == ""
+
+
+def test_warming_up_is_one_exact_search(monkeypatch):
+    searched, collection = [], line(3)
+    monkeypatch.setattr(collection, "search", lambda *args, **how: searched.append(how))
+    for store in (collection, Collection()):  # an empty one has nothing to search
+        client(store).app.state.service.warm_up()
+    until(lambda: not [one for one in threading.enumerate() if one.name == f"{BACKGROUND}warm-up"])
+    assert searched == [{"exact": True}]
 
 
 def test_request_ids_are_kept_where_they_are_plain():
@@ -300,11 +518,13 @@ def test_request_ids_are_kept_where_they_are_plain():
 
 
 @pytest.mark.parametrize("changed, keep, saves", [(True, True, 1), (False, True, 0), (True, False, 0)])
-def test_at_the_end_only_changes_that_are_kept_are_saved(monkeypatch, changed, keep, saves):
+def test_at_the_end_only_changes_that_are_kept_are_saved(monkeypatch, tmp_path, changed, keep, saves):
     collection, saved = line(), []
-    service = client(collection)
-    monkeypatch.setattr(collection, "save", lambda: saved.append(True))
+    collection.save(tmp_path / "kept")
+    service, save = client(collection), collection.save
+    monkeypatch.setattr(collection, "save", lambda: saved.append(save()))
     monkeypatch.setattr(server.Server, "run", lambda self, sockets: None)
+    monkeypatch.setattr(server, "leave", lambda: None)
     if changed:
         service.post("/points/delete", json={"ids": [0]})
     with server.listening("127.0.0.1", 0) as opened:
@@ -321,9 +541,25 @@ def test_a_save_at_the_end_that_fails_is_said(monkeypatch):
 
     monkeypatch.setattr(collection, "save", full)
     monkeypatch.setattr(server.Server, "run", lambda self, sockets: None)
+    monkeypatch.setattr(server, "leave", lambda: None)
     service.post("/points/delete", json={"ids": [0]})
     with server.listening("127.0.0.1", 0) as opened, pytest.raises(InputError, match=r"is lost: .*No space left"):
         server.serve(service.app, opened, keep=True, every=0, say=lambda line: None)
+
+
+def test_changes_that_another_process_has_overtaken_are_saved_beside(monkeypatch, tmp_path):
+    collection = line()
+    collection.save(tmp_path / "kept")
+    service = client(collection)
+    Collection.load(tmp_path / "kept").save()
+    monkeypatch.setattr(server.Server, "run", lambda self, sockets: None)
+    monkeypatch.setattr(server, "leave", lambda: None)
+    service.post("/points/delete", json={"ids": [0]})
+    with server.listening("127.0.0.1", 0) as opened, pytest.raises(InputError, match="another process") as told:
+        server.serve(service.app, opened, keep=True, every=0, say=lambda line: None)
+    [beside] = tmp_path.glob("kept.unsaved-*")
+    assert str(beside) in str(told.value)
+    assert Collection.load(beside).count() == 19 and Collection.load(tmp_path / "kept").count() == 20
 
 
 # the command
@@ -365,6 +601,9 @@ def test_serve_listens_on_this_machine_alone_unless_told_otherwise(started, save
 def test_serve_warns_where_others_can_change_the_collection(started, saved):
     assert "other machines can change" in serve(saved, "--host", "0.0.0.0").output
     assert started["at"][0] == "0.0.0.0"
+    other = TestClient(started["app"], base_url="http://evil.example")
+    assert other.post("/points/delete", json={"ids": [0]}).status_code == 400
+    assert TestClient(started["app"], base_url="http://192.168.1.7:8000").get("/health").status_code == 200
     for words in (["--read-only"], ["--token", "secret"]):
         assert "other machines" not in serve(saved, "--host", "0.0.0.0", *words).output
 

@@ -95,16 +95,33 @@ def test_signal_lets_a_search_and_an_add_finish_then_saves(begun, sent):
 
 def test_second_signal_stops_at_once_and_the_old_state_stays(begun):
     service = begun("--save-every", "0")
-    assert service.post("/points", {"vectors": [[3.0] * SIDE**2], "ids": ["unsaved"]}).status_code == 200
+    add = Half(service, "/points", {"vectors": [[3.0] * SIDE**2], "ids": ["unsaved"]})
     waiting = Half(service, "/search", {"id": 0})
     assert service.http.get("/health").status_code == 200
     service.process.terminate()
     until(lambda: refuses(service))
+    assert add.finish()[0] == 200
     assert service.process.poll() is None
     service.process.terminate()
     assert service.process.wait(LONGEST) == 128 + signal.SIGTERM
     waiting.connection.close()
     assert Collection.load(service.folder).ids() == list(range(POINTS))
+
+
+def test_a_client_that_never_ends_its_request_holds_up_neither_the_save_nor_the_end(begun):
+    service = begun("--save-every", "0")
+    assert service.post("/points", {"vectors": [[3.0] * SIDE**2], "ids": ["kept"]}).status_code == 200
+    waiting = Half(service, "/search", {"id": 0})
+    assert service.http.get("/health").status_code == 200
+    service.process.send_signal(signal.SIGHUP)
+    until(lambda: "changed so far is saved" in service.said())
+    assert service.process.poll() is None  # it waits for the other half still
+    assert "kept" in Collection.load(service.folder).ids()
+    answer = b""
+    while part := waiting.connection.recv(65_536):
+        answer += part
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert service.process.wait(LONGEST) == 0, service.said()
 
 
 def test_changes_are_saved_now_and_then_so_that_a_kill_loses_little(begun):

@@ -41,7 +41,7 @@ def serve(
     read_only: Annotated[bool, typer.Option("--read-only", help="Take no changes.")] = False,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option("--allow-host", metavar="NAME", help="A further name that this service is asked by; repeatable."),
+        typer.Option("--allow-host", metavar="NAME", help="A name by which browsers ask for it; repeatable."),
     ] = None,
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Weights of the encoder, where they are not at hand.")
@@ -64,7 +64,7 @@ def serve(
         raise InputError("the token is empty or has characters that no header takes; use printable ASCII.")
     try:
         from .service.app import create_app
-        from .service.guard import LOOPBACK, is_loopback
+        from .service.guard import is_loopback
         from .service.server import listening
         from .service.server import serve as run
     except ImportError as error:
@@ -75,10 +75,9 @@ def serve(
     logging.getLogger("neighborhood_drift.service").setLevel(logging.INFO)
     with listening(host, port) as opened:
         store, thumbnails = _opened(location, data, data_dir, points)
-        # the names of a service for other machines are known only where they are given
-        checked = is_loopback(host) or allow_host
-        hosts = (*LOOPBACK, host.lower(), *(name.lower() for name in allow_host or ())) if checked else None
+        hosts = (host, *(allow_host or ()))
         app = create_app(store, thumbnails, token=token, read_only=read_only, hosts=hosts, weights=weights)
+        app.state.service.warm_up()
         if engines:
             app.state.service.engines.prepare()
         if not is_loopback(host) and token is None and not read_only:

@@ -3,6 +3,7 @@
 import json
 from typing import Annotated
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, FastAPI, File, Form, Query, Request, UploadFile
 from fastapi.responses import HTMLResponse, Response
 from fastapi.security import HTTPBearer
@@ -10,11 +11,12 @@ from fastapi.security import HTTPBearer
 from ... import __version__
 from ...checks import InputError
 from ..pictures import Thumbnails
+from ..remote import Unreachable
 from ..store import Store, checked_ids
 from . import models
-from .documents import docs_page, search_page
+from .documents import docs_page, notice, search_page
 from .guard import Guard, Permission
-from .limits import Limits, Refused
+from .limits import Limits, Refused, without_folders
 from .problems import answers, tell
 from .searching import single
 from .state import State
@@ -34,7 +36,7 @@ def create_app(
     limits: Limits | None = None,
     token: str | None = None,
     read_only: bool = False,
-    hosts: tuple[str, ...] | None = None,
+    hosts: tuple[str, ...] = (),
     weights=None,
 ) -> FastAPI:
     """The service over a store.
@@ -51,7 +53,7 @@ def create_app(
     read_only : bool, default False
         Whether such requests are refused.
     hosts : tuple of str, optional
-        Host names that requests may be for; None: any, for a service behind a proxy that checks them.
+        Names that requests may ask for this service by, besides ``localhost`` and addresses of numbers.
     weights : path, optional
         The weights of the collection's encoder, where they are not at hand.
 
@@ -110,22 +112,25 @@ def _pages(app: FastAPI, state: State) -> None:
 
 def _reading(app: FastAPI, state: State, changes: str) -> None:
     store, searcher = state.store, state.searcher
+    own = CapacityLimiter(1)  # a thread beside those of the other paths, which may all be at work
 
     @app.get("/health", response_model=models.Health, responses=answers())
-    def health():
+    async def health():
         """Whether the service answers, and how many points it has."""
-        return {"status": "ok", "points": store.count()}
+        return {"status": "ok", "points": await to_thread.run_sync(store.count, limiter=own)}
 
     @app.get("/info", response_model=models.Info, responses=answers())
     def info():
         """The collection, the limits of a request, and the rules of search."""
+        about = {name: value for name, value in store.info().items() if name not in ("path", "location")}
         return {
-            **store.info(),
+            **about,
             "limits": vars(state.limits),
             "rules": state.engines.rules(),
             "images": state.thumbnails is not None,
             "image_search": {"ready": state.pictures.ready, "reason": state.pictures.reason},
             "changes": changes,
+            "notice": notice(store),
         }
 
     @app.get("/points", response_model=models.Listed, responses=answers(422))
@@ -196,8 +201,9 @@ def _changing(app: FastAPI, state: State, permission: Permission) -> None:
     @app.post("/points", response_model=models.Added, responses=answers(401, 403, 422), **guarded)
     def add(given: Points):
         """Add points: all of them, or none."""
-        ids = store.add(single(given.vectors), given.ids, given.metadata, replace=given.replace)
-        state.changed("added", len(ids))
+        with state.changing():
+            ids = store.add(single(given.vectors), given.ids, given.metadata, replace=given.replace)
+        state.metrics.change("added", len(ids))
         return {"ids": ids, "points": store.count()}
 
     @app.post("/points/delete", response_model=models.Deleted, responses=answers(401, 403, 404, 422), **guarded)
@@ -205,21 +211,30 @@ def _changing(app: FastAPI, state: State, permission: Permission) -> None:
         """Delete points: all of them, or none."""
         ids = checked_ids(given.ids)
         try:
-            deleted = store.delete(ids)
+            with state.changing():
+                deleted = store.delete(ids)
+        except Unreachable:
+            raise
         except InputError as error:
             raise Refused(404, str(error)) from None
-        state.changed("deleted", deleted)
+        state.metrics.change("deleted", deleted)
         return {"deleted": deleted, "points": store.count()}
 
     @app.post("/compact", response_model=models.Done, responses=answers(401, 403), **guarded)
     def compact():
         """Begin to free, in the background, what deleted points still take."""
+        if not store.info().get("deleted"):
+            return {"status": "nothing is deleted", "points": store.count()}
         store.compact(background=True)
-        state.note()
         return {"status": "compacting", "points": store.count()}
 
     @app.post("/save", response_model=models.Done, responses=answers(401, 403, 507), **guarded)
     def save():
         """Keep all that was added and deleted so far."""
-        state.save()
+        try:
+            state.save()
+        except Unreachable:
+            raise
+        except InputError as error:
+            raise InputError(without_folders(str(error))) from error
         return {"status": "saved", "points": store.count()}

@@ -10,7 +10,25 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
+from ..store import Store
+
 PAGE = Path(__file__).with_name("page.html")
+NOTICES = {  # by the weights that made a collection's vectors; what LICENSE-PQF asks for in its section 5
+    "resnet50-pqf.pth": "The vectors are output of the Work permute-quantize-finetune by UATC, LLC (Uber), compressed "
+    "image classification networks: https://github.com/uber-research/permute-quantize-finetune. It is available under "
+    "its license, LICENSE-PQF, which allows non-commercial use only."
+}
+
+
+def notice(store: Store) -> str:
+    """What whoever sees a store's vectors or searches is to be told of the weights that made them; empty for others.
+
+    >>> from neighborhood_drift import Collection
+    >>> notice(Collection(2)), notice(Collection(2, encoder={"name": "resnet50", "weights": "resnet50-pqf.pth"}))[:11]
+    ('', 'The vectors')
+    """
+    encoder = getattr(store, "encoder", None) or {}
+    return NOTICES.get(str(encoder.get("weights")).removesuffix(".xz"), "")
 
 
 @cache

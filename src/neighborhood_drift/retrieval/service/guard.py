@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 import json
@@ -19,9 +20,9 @@ from .metrics import Metrics
 
 log = logging.getLogger("neighborhood_drift.service")
 FORM = 64 * 1024  # bytes that the other fields of an upload, and what separates them, may take
-UNREAD = (401, 403, 413)
+IDLE = 5.0  # seconds without any part of a body until its request is given up
+UNREAD = (401, 403, 408, 413)
 SAFE = ("GET", "HEAD", "OPTIONS")
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -58,6 +59,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _is_number(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 class Permission:
     """Who may change data: anyone, who shows the token, or nobody.
 
@@ -73,7 +82,8 @@ class Permission:
     """
 
     def __init__(self, token: str | None, read_only: bool):
-        self._token = token
+        # a header carries no blanks at the ends of its value
+        self._token = None if token is None else token.strip().encode()
         self.changes = "closed" if read_only else "token" if token is not None else "open"
 
     def refusal(self, authorization: str) -> tuple[int, str] | None:
@@ -82,7 +92,7 @@ class Permission:
             return 403, "This service is read-only; it takes no changes."
         kind, _, shown = authorization.partition(" ")
         if self.changes == "open" or (
-            kind.lower() == "bearer" and hmac.compare_digest(shown.strip().encode(), self._token.encode())
+            kind.lower() == "bearer" and hmac.compare_digest(shown.strip().encode(), self._token)
         ):
             return None
         return 401, "Changing data needs the header Authorization: Bearer and the service's token."
@@ -92,7 +102,8 @@ class Guard:
     """ASGI middleware around the whole service.
 
     A browser lets any page send requests to a service on the same machine. Three checks keep such a page out: the
-    request must name a host that is served (else a name that was made to point here would be one), what changes data
+    request must name a host that is served, whatever address it listens at (else a page could come under a name of its
+    own that was made to point here), what changes data
     must not come from another site, and no answer carries a permission to be read elsewhere.
 
     Parameters
@@ -106,15 +117,16 @@ class Guard:
         Of these, those that take an image, and those that change data.
     permission : Permission
         Asked before a body is read; the paths ask it too.
-    hosts : tuple of str or None
-        Host names that are served; None: all.
+    hosts : tuple of str
+        Names of hosts that are served, besides those of this machine and any numeric address.
     """
 
     def __init__(
-        self, app, *, limits: Limits, metrics: Metrics, paths, uploads, changes, permission: Permission, hosts=None
+        self, app, *, limits: Limits, metrics: Metrics, paths, uploads, changes, permission: Permission, hosts=()
     ):
         self.app, self.limits, self.metrics, self.permission = app, limits, metrics, permission
-        self.paths, self.uploads, self.changes, self.hosts = paths, uploads, changes, hosts
+        self.paths, self.uploads, self.changes = paths, uploads, changes
+        self.hosts = frozenset(name.lower() for name in hosts)
 
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http":
@@ -123,9 +135,11 @@ class Guard:
         headers = Headers(scope=scope)
         path = scope["path"] if scope["path"] in self.paths else "other"
         ident, began, status = _ident(headers.get("x-request-id", "")), time.perf_counter(), 500
+        started = False
 
         async def answer(message):
-            nonlocal status
+            nonlocal status, started
+            started = True
             if message["type"] == "http.response.start":
                 status = message["status"]
                 out = MutableHeaders(scope=message)
@@ -142,6 +156,11 @@ class Guard:
                 await _refuse(answer, *refusal)
             else:
                 await self.app(scope, self._bounded(scope, receive), answer)
+        except Exception:
+            log.exception("%s %s failed, %s", scope["method"], path, ident)
+            if started:
+                raise
+            await _refuse(answer, 500, "The service failed at this request; its log says where.")
         finally:
             milliseconds = 1000 * (time.perf_counter() - began)
             self.metrics.request(path, status)
@@ -154,7 +173,7 @@ class Guard:
 
     def _refusal(self, scope, headers) -> tuple[int, str] | None:
         host = headers.get("host", "")
-        if self.hosts is not None and host_of(host) not in self.hosts:
+        if not self._served(host_of(host)):
             return 400, "The request names a host that is not served here; --allow-host adds one."
         if scope["method"] not in SAFE:
             origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
@@ -168,16 +187,26 @@ class Guard:
             return 400, "Content-Length is not a whole number."
         return (413, self._too_long(scope)) if int(length) > self._most(scope) else None
 
+    def _served(self, host: str) -> bool:
+        # a page reaches this service under its own name, which was made to point here, but never under a number
+        return host in self.hosts or host == "localhost" or _is_number(host)
+
     def _too_long(self, scope) -> str:
         return f"The body is too long; at most {self._most(scope)} bytes are taken here."
 
     def _bounded(self, scope, receive):
-        """Receive that counts: a body sent in chunks has no length that could be checked before."""
-        came = 0
+        """Receive that counts, as a body in chunks has no length to check before, and that waits `IDLE` for a part."""
+        came, whole = 0, False
 
         async def bounded():
-            nonlocal came
-            message = await receive()
+            nonlocal came, whole
+            if whole:
+                return await receive()
+            try:
+                message = await asyncio.wait_for(receive(), IDLE)
+            except TimeoutError:
+                raise HTTPException(408, f"Nothing of the body came for {IDLE:g} seconds.") from None
+            whole = not message.get("more_body", False)
             came += len(message.get("body", b""))
             if came > self._most(scope):
                 raise HTTPException(413, self._too_long(scope))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from ...checks import InputError
@@ -47,3 +48,12 @@ class Refused(InputError):
     def __init__(self, status: int, sentence: str):
         super().__init__(sentence)
         self.status = status
+
+
+def without_folders(sentence: str) -> str:
+    """A sentence without the folders of the files that it names: where they lie is nobody's business.
+
+    >>> without_folders("/home/me/a.pth is missing, and so is C:\\\\data\\\\b.pth; read https://a.org/b or/and c.")
+    'a.pth is missing, and so is b.pth; read https://a.org/b or/and c.'
+    """
+    return re.sub(r"(?<![\w/:.])(?:[A-Za-z]:)?(?:[/\\][^\s/\\:;,'\"()]+)*[/\\]([^\s/\\:;,'\"()]+)", r"\1", sentence)

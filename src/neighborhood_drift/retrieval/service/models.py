@@ -204,6 +204,7 @@ class Info(BaseModel):
     images: Annotated[bool, Field(description="whether points have pictures")]
     image_search: ImageSearch
     changes: Annotated[str, Field(description="who may change data: open, token, closed")]
+    notice: Annotated[str, Field(description="what a license asks to be said of the vectors; else empty")]
 
 
 class Health(BaseModel):

@@ -20,6 +20,7 @@ WORDS = {
     401: "the token is missing or wrong",
     403: "changes are closed, or the request comes from another site",
     404: "no such point",
+    408: "the body does not come",
     413: "too large",
     415: "not an image",
     422: "bad input",
@@ -30,7 +31,7 @@ WORDS = {
 
 def answers(*statuses: int) -> dict:
     """The refusals of a path, for its document: these statuses, and those of every path."""
-    return {status: {"model": models.Problem, "description": WORDS[status]} for status in (400, 413, *statuses)}
+    return {status: {"model": models.Problem, "description": WORDS[status]} for status in (400, 408, 413, *statuses)}
 
 
 def tell(app: FastAPI) -> None:
@@ -68,7 +69,3 @@ def tell(app: FastAPI) -> None:
     async def disk(request: Request, error: OSError):
         log.error("%s", error)
         return told(507, f"The disk refuses: {error.strerror or 'unknown reason'}; what was saved before is kept.")
-
-    @app.exception_handler(Exception)
-    async def unforeseen(request: Request, error: Exception):
-        return told(500, "The service failed at this request; its log says where.")

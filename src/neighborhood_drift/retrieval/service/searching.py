@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
+from dataclasses import replace
 from urllib.parse import quote
 
 import numpy as np
 
 from ...checks import InputError
+from ..asking import answers, without_itself
 from ..pictures import Thumbnails, decode, picture_encoder
 from ..remote import Unreachable
-from ..store import Hits, Id, Store, overlap_of_hits
+from ..store import Hits, Id, Store
 from . import models
 from .engines import OWN, Engines
-from .limits import BACKGROUND, Limits, Refused
+from .limits import BACKGROUND, Limits, Refused, without_folders
 from .metrics import Metrics
 from .targets import Targets
 
+log = logging.getLogger("neighborhood_drift.service")
 DECODED = 2  # images decoded at a time: the largest takes some hundred megabytes
 
 
@@ -68,15 +72,21 @@ class Pictures:
             raise Refused(503 if self.loading else 400, self.reason)
         with self._decoding:
             picture = decode(data, most_bytes=limits.upload_bytes, most_pixels=limits.upload_pixels)
-        with self._lock:  # one at a time: a network uses all processors itself
-            return self._encode([picture])
+        try:
+            with self._lock:  # one at a time: a network uses all processors itself
+                return self._encode([picture])
+        except Exception as error:  # each library fails in ways of its own, and what was sent is to blame
+            width, height = picture.size
+            log.exception("the encoder failed at a picture of %d x %d pixels", width, height)
+            raise InputError(f"the collection's encoder takes no picture of {width:,} x {height:,} pixels.") from error
 
     def _load(self, encoder, weights):
         try:
             self._encode = picture_encoder(encoder, weights)
             self.reason = ""
         except (InputError, ImportError, OSError) as error:
-            self.reason = f"Images cannot be searched: {error}"
+            log.warning("images cannot be searched: %s", error)
+            self.reason = f"Images cannot be searched: {without_folders(str(error))}"
         finally:
             self.loading = False
 
@@ -99,28 +109,36 @@ class Searcher:
     def answer(self, vector, options: models.Options, leave_out: Id | None = None) -> dict:
         """The neighbors of a (1, d) vector; `leave_out` is not among them."""
         k, ef, rule = options.k, options.ef, options.rule
-        if options.target is not None and ef is not None:
-            raise InputError("both ef and target are given; give one of them.")
+        if options.target is not None and (ef is not None or options.exact):
+            raise InputError("target is given beside ef or exact; a search has one of them.")
         if options.target is not None and rule != OWN:
             raise InputError(f"target is given with rule {rule}; an ef is chosen for rule {OWN} only.")
-        exact = self._own(vector, k, leave_out, exact=True) if options.exact or options.compare else None
-        if options.exact:
-            hits = exact
-        elif rule == OWN:
-            hits = self._own(vector, k, leave_out, ef=ef, target=options.target)
+        exact, said = None, ""
+        if rule == OWN or options.exact:
+            hits = self._own(vector, k, options, leave_out)
+            if options.compare:
+                exact = hits if options.exact else self._own(vector, k, _EXACT, leave_out)
         else:
-            hits = self.engines.search(rule, vector, k, ef, leave_out)
+            hits, exact, said = self.engines.search(rule, vector, k, ef, leave_out, options.compare)
+        if said:
+            hits, exact = self._there(hits), exact and self._there(exact)
         self.metrics.search(rule, options.exact, hits.seconds)
+        [told] = answers(self, [""], hits, exact)
+        for hit in (*told["hits"], *told.get("exact", ())):
+            hit |= self._seen(hit["id"], hit)
         answer = {
             "k": k,
             "ef": hits.ef,
             "rule": rule,
             "seconds": hits.seconds,
             "found": len(hits.ids[0]),
-            "note": hits.note,
-            "hits": self._shown(hits),
+            "note": " ".join(one for one in (said, hits.note) if one),
+            "hits": told["hits"],
         }
-        return {**answer, **self._beside(exact, hits)} if options.compare else answer
+        if exact is None:
+            return answer
+        beside = {name: told[name] for name in ("overlap", "missed", "instead")}
+        return {**answer, **beside, "exact": {"seconds": exact.seconds, "hits": told["exact"]}}
 
     def vector_of(self, id_: Id) -> np.ndarray:
         """(1, d) float32 of a point, or `Refused` with 404."""
@@ -133,51 +151,45 @@ class Searcher:
 
     def points(self, ids: list[Id]) -> list[dict]:
         """Id, label and address of the picture of points."""
-        return [{"id": one, **self._seen(one, about)} for one, about in zip(ids, self._metadata(ids), strict=True)]
+        return [{"id": one, **self._seen(one, about)} for one, about in zip(ids, self.metadata(ids), strict=True)]
 
-    def _own(self, vector, k, leave_out, *, ef=None, target=None, exact=False) -> Hits:
-        asked = k + (leave_out is not None)
-        if target is not None:
-            hits = self._targets.search(vector, asked, target)
-        else:
-            hits = self.store.search(vector, asked, ef=ef, exact=exact)
-        keep = [place for place, one in enumerate(hits.ids[0]) if leave_out is None or one != leave_out][:k]
-        ids = tuple(hits.ids[0][place] for place in keep)
-        return Hits((ids,), (hits.distances[0][keep],), k=k, ef=hits.ef, seconds=hits.seconds, exact=exact)
+    def metadata(self, ids: list[Id]) -> list[dict]:
+        """Metadata of points, an empty dict for one that was deleted since it was found."""
+        return [about or {} for about in self._about(ids)]
 
-    def _beside(self, exact: Hits, hits: Hits) -> dict:
-        true, got = exact.ids[0], hits.ids[0]
-        overlap = float(overlap_of_hits(exact, hits)[0])
-        return {
-            "exact": {"seconds": exact.seconds, "hits": self._shown(exact)},
-            "overlap": None if np.isnan(overlap) else overlap,
-            "missed": [one for one in true if one not in set(got)],
-            "instead": [one for one in got if one not in set(true)],
-        }
+    def _own(self, vector, k: int, options: models.Options, leave_out: Id | None) -> Hits:
+        ef = options.ef
+        if ef is None and not options.exact:
+            # certified leave-one-out at k: the neighbor more that is asked for below makes up for the point itself
+            ef = self._targets.ef(vector, k, options.target)
+        if leave_out is None:
+            return self.store.search(vector, k, ef=ef, exact=options.exact)
+        return without_itself(self.store.search(vector, k + 1, ef=ef, exact=options.exact), [leave_out], k)
 
-    def _shown(self, hits: Hits) -> list[dict]:
-        points = zip(self.points(list(hits.ids[0])), hits.distances[0], strict=True)
-        return [{**point, "distance": float(far), "rank": rank} for rank, (point, far) in enumerate(points, start=1)]
+    def _there(self, hits: Hits) -> Hits:
+        """Those that were not deleted since."""
+        keep = [place for place, about in enumerate(self._about(list(hits.ids[0]))) if about is not None]
+        return replace(hits, ids=(tuple(hits.ids[0][place] for place in keep),), distances=(hits.distances[0][keep],))
 
-    def _metadata(self, ids: list[Id]) -> list[dict]:
+    def _about(self, ids: list[Id]) -> list[dict | None]:
+        """Metadata of points, None where there is no such point any more."""
         try:
             return self.store.metadata(ids)
-        except InputError:  # one was deleted since it was found
-            return [self._metadata_of(one) for one in ids]
-
-    def _metadata_of(self, id_: Id) -> dict:
-        try:
-            return self.store.metadata([id_])[0]
+        except Unreachable:
+            raise
         except InputError:
-            return {}
+            return [None] if len(ids) == 1 else [about for one in ids for about in self._about([one])]
 
     def _seen(self, id_: Id, about: dict) -> dict:
         label = about.get("label")
         has = self.thumbnails is not None and self.thumbnails.has(about)
         return {
             "label": None if label is None else str(label),
-            "image": f"/image?id={quote(json.dumps(id_), safe='')}" if has else None,
+            "image": f"image?id={quote(json.dumps(id_), safe='')}" if has else None,
         }
+
+
+_EXACT = models.Options(exact=True)
 
 
 class _Known:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
@@ -20,13 +23,18 @@ GRACE = 30  # seconds that running requests get at the end
 
 
 class Server(uvicorn.Server):
-    """uvicorn, where the first signal finishes what runs, and a second one stops at once."""
+    """uvicorn, where the first signal saves and finishes what runs, and a second one stops at once."""
+
+    def __init__(self, config: uvicorn.Config, stopped: threading.Event):
+        super().__init__(config)
+        self._stopped = stopped
 
     def handle_exit(self, sig, frame):
         """Note that the server has to stop."""
         if self.should_exit:
             os._exit(128 + sig)  # a save that is cut off leaves the old state
         self.should_exit = True
+        self._stopped.set()
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -60,7 +68,7 @@ def listening(host: str, port: int) -> socket.socket:
 
 
 def serve(app, opened: socket.socket, *, keep: bool, every: float, say: Callable[[str], None]) -> None:
-    """Serve until a signal comes; then finish what runs, and save what changed.
+    """Serve until a signal comes; then save what changed, finish what runs, and save what that changed.
 
     Parameters
     ----------
@@ -78,27 +86,60 @@ def serve(app, opened: socket.socket, *, keep: bool, every: float, say: Callable
     Raises
     ------
     InputError
-        If the save at the end is refused, by the disk or because another process has saved there since.
+        If the save at the end is refused by the disk, or because another process has saved there since; in that case
+        what changed is saved beside it, in a folder that the sentence names.
     """
     state: State = app.state.service
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE, ws="none")
     stopped = threading.Event()
-    saving = threading.Thread(target=_save_now_and_then, args=(state, every, stopped), name="saves", daemon=True)
-    if keep and every > 0:
+    saving = threading.Thread(target=_save_now_and_then, args=(state, every, stopped, say), name="saves", daemon=True)
+    if keep:
         saving.start()
-    Server(config).run(sockets=[opened])
+    running = Server(config, stopped)
+    with _hang_up(running):
+        running.run(sockets=[opened])
     stopped.set()
-    if saving.is_alive():
-        saving.join()
     try:
-        if keep and state.changes:
-            state.save()
-            say("what changed is saved")
-    except (InputError, OSError) as error:
-        raise InputError(f"what changed since the last save is lost: {error}") from error
+        if keep:
+            saving.join()
+            _save_at_the_end(state, say)
     finally:
         state.store.close()
     leave()
+
+
+@contextmanager
+def _hang_up(running: Server) -> Iterator[None]:
+    """Take the end of a terminal as SIGTERM, except where it is ignored, as under nohup."""
+    before = getattr(signal, "SIGHUP", None) and signal.getsignal(signal.SIGHUP)
+    if before in (None, signal.SIG_IGN) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGHUP, running.handle_exit)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def _save_at_the_end(state: State, say: Callable[[str], None]) -> None:
+    """Save what changed, or else keep it beside the place where another process has saved."""
+    try:
+        if state.unsaved:
+            state.save()
+            say("what changed is saved")
+    except OSError as error:
+        raise InputError(f"what changed since the last save is lost: {error}") from error
+    except InputError as error:
+        path = state.store.info().get("path")
+        if path is None:
+            raise InputError(f"what changed since the last save is lost: {error}") from error
+        beside = f"{path}.unsaved-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+        try:
+            state.store.save(beside)
+        except (InputError, OSError) as another:
+            raise InputError(f"what changed since the last save is lost: {error} {another}") from another
+        raise InputError(f"{error} What this service has is saved in {beside}.") from error
 
 
 def leave() -> None:
@@ -109,10 +150,15 @@ def leave() -> None:
         os._exit(0)
 
 
-def _save_now_and_then(state: State, every: float, stopped: threading.Event) -> None:
-    while not stopped.wait(every):
-        if state.changes:
-            try:
+def _save_now_and_then(state: State, every: float, stopped: threading.Event, say: Callable[[str], None]) -> None:
+    """Save so often, and at once when the service is told to stop: what still runs may take longer than it is given."""
+    last = False
+    while not last:
+        last = stopped.wait(every or None)
+        try:
+            if state.unsaved:
                 state.save()
-            except (InputError, OSError) as error:
-                log.error("not saved, the next save tries again: %s", error)
+                if last:
+                    say("what changed so far is saved")
+        except (InputError, OSError) as error:
+            log.error("not saved, the next save tries again: %s", error)
