@@ -322,6 +322,47 @@ def test_the_effort_chosen_by_target_reaches_it():
     assert asked.queries == 400 and collection.search(others, 10).ef == asked.ef
 
 
+@pytest.mark.parametrize("count", [0, 5, 10, 11, 18])
+def test_few_points_are_all_met_for_the_target_of_the_collection(count):
+    """22 queries or more can certify a mean overlap of 0.85 at a confidence of 95 %, if none of them has a loss."""
+    collection, query = Collection(8, target="overlap=0.85"), points(1)
+    if count:
+        collection.add(points(count))
+    found = collection.search(query, 10)
+    assert found.ids == collection.search(query, 10, exact=True).ids and found.ef == max(count, 1)
+    assert bool(found.note) == (count < 10)
+    assert collection.search(query, 18, target="overlap=0.85").ef == max(count, 1)  # a search for all points
+    if count > 1:
+        with pytest.raises(InputError, match="cannot certify"):
+            collection.search(query, 1, target="overlap=0.85")
+
+
+def test_a_target_that_needs_a_larger_sample_has_it():
+    collection = filled(570, target="overlap=0.994")
+    assert collection.search(points(1), 5).ef == 570 and collection.info()["chosen"] == []
+    collection.add(points(100, seed=1))
+    assert collection.search(points(1), 5).ef <= 670
+    assert "on 582 queries" in collection.info()["chosen"][0]["sentence"]
+
+
+def test_exact_searches_go_on_while_an_effort_is_chosen(monkeypatch):
+    """They would wait for all of it, were the kernels held all the while."""
+    one, other, free = filled(400, M=4), filled(50), []
+    search = Collection.search
+
+    def watched(self, *args, **how):
+        thread = threading.Thread(
+            target=lambda: free.append(len(search(other, points(1), 3, exact=True).ids)), daemon=True
+        )
+        thread.start()
+        thread.join(20)
+        return search(self, *args, **how)
+
+    monkeypatch.setattr(Collection, "search", watched)
+    choice = one.tune("overlap=0.9", 5)
+    assert len(free) == len(choice.efs) and type(choice.target).__name__ == "MeanOverlap"
+
+
 def test_a_target_that_nothing_reaches_is_refused_with_the_best_bound():
     collection = Collection(M=2, ef_construction=2)
     collection.add(np.repeat(points(30, 4), 20, axis=0))
@@ -380,6 +421,49 @@ def test_closing_stops_a_compaction_and_leaves_the_points(monkeypatch):
     monkeypatch.undo()
     collection.compact()
     assert collection.info()["deleted"] == 0 and collection.ids() == list(range(100, 300))
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_who_waits_for_a_compaction_or_stops_it_returns_after_its_end(monkeypatch, background):
+    collection = filled(300)
+    collection.delete(range(100))
+    append, begun, go_on, order = type(collection._state).append, threading.Event(), threading.Event(), []
+
+    def slow(self, *args, stop=None, **how):
+        begun.set()
+        assert go_on.wait(20)
+        stop()
+        append(self, *args, stop=stop, **how)
+
+    def compact():
+        try:
+            collection.compact(background=background)
+        except InputError as error:
+            order.append(str(error))
+
+    def then(wait):
+        wait()
+        order.append(collection.info()["compaction"])
+
+    monkeypatch.setattr(type(collection._state), "append", slow)
+    at_work = threading.Thread(target=compact)
+    at_work.start()
+    assert begun.wait(20)
+    waiting = [
+        threading.Thread(target=then, args=(one,)) for one in (collection.wait, collection.wait, collection.close)
+    ]
+    for thread in waiting:
+        thread.start()
+    waiting[0].join(0.05)
+    assert order == []
+    while not collection._compaction._job.stop.is_set():
+        pass
+    go_on.set()
+    for thread in (*waiting, at_work):
+        thread.join(20)
+    stopped = [] if background else ["the compaction was stopped, as the collection was closed."]
+    assert sorted(order) == sorted(["none"] * 3 + stopped)
+    assert collection.info()["deleted"] == 100
 
 
 def test_the_error_of_a_compaction_in_the_background_comes_to_who_waits(monkeypatch):

@@ -136,6 +136,60 @@ def test_nobody_elses_state_is_replaced_unasked(tmp_path):
     assert content(Collection.load(tmp_path / "kept")) == content(mine)
 
 
+def test_a_save_that_fails_after_the_new_state_counts_leaves_a_collection_that_saves_again(tmp_path, monkeypatch):
+    collection = filled()
+    collection.save(tmp_path)
+
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    for number in range(3):
+        collection.add(points(1), [f"new {number}"])
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(disk.shutil, "rmtree", interrupt)
+            collection.save()
+        assert f"new {number}" in Collection.load(tmp_path).ids()
+    elsewhere = tmp_path / "elsewhere"
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="broken"):
+        sync = disk._sync
+
+        def broken(path):
+            sync(path)
+            if disk.pointer(elsewhere) is not None:
+                raise OSError(5, "broken")
+
+        patched.setattr(disk, "_sync", broken)
+        collection.save(elsewhere)
+    for path in (elsewhere, tmp_path / "third"):
+        collection.save(path)
+        assert content(Collection.load(path)) == content(collection)
+
+
+def test_a_folder_is_the_same_by_any_name(tmp_path, monkeypatch):
+    collection = filled()
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "kept")
+    monkeypatch.chdir(tmp_path)
+    for name in ("kept", tmp_path / "sub" / ".." / "kept", "link", tmp_path / "link"):
+        collection.add(points(1))
+        collection.save(name)
+        collection = Collection.load(name)
+        collection.save(tmp_path / "kept")
+    assert collection.info()["path"] == str((tmp_path / "kept").resolve())
+
+
+def test_what_names_a_folder_is_on_the_disk_after_it(tmp_path, monkeypatch):
+    """A power cut keeps what was synced: the folders first, each in the one above it, then CURRENT."""
+    collection, path, synced = filled(), tmp_path.resolve() / "new" / "kept", []
+    sync = disk._sync
+    monkeypatch.setattr(disk, "_sync", lambda one: (synced.append((one, disk.pointer(path))), sync(one)))
+    collection.save(path)
+    before = [one for one, said in synced if said is None]
+    assert path.parent in before and path.parent.parent in before
+    assert before.index(state_folder(path)) < before.index(path)
+    assert synced[-1] == (path, disk.pointer(path))
+
+
 def test_two_do_not_save_to_one_folder_at_once(tmp_path, monkeypatch):
     one, other, inside, go_on = filled(), filled(), threading.Event(), threading.Event()
     write_parts = disk.write_parts
