@@ -26,7 +26,7 @@ from neighborhood_drift.retrieval.pictures import MOST_RATIO
 from neighborhood_drift.retrieval.remote import Unreachable
 from neighborhood_drift.retrieval.service import engines as engines_module
 from neighborhood_drift.retrieval.service import searching, server
-from neighborhood_drift.retrieval.service.app import create_app
+from neighborhood_drift.retrieval.service.app import AT_ONCE, create_app
 from neighborhood_drift.retrieval.service.engines import RULES, Engines
 from neighborhood_drift.retrieval.service.guard import FORM
 from neighborhood_drift.retrieval.service.limits import BACKGROUND, Limits, Refused
@@ -150,6 +150,27 @@ def test_the_collections_own_target_is_measured_in_the_background_too():
     assert service.post("/search", json={"id": 0, "k": 3, "exact": True}).status_code == 200
     slow.go.set()
     until(lambda: service.post("/search", json={"id": 0, "k": 3}).status_code == 200)
+
+
+def test_changes_that_wait_hold_up_no_search():
+    """More changes than the service has threads, while the collection is not free to be changed."""
+    collection, added = line(), []
+    with client(collection) as service:
+
+        def add(row):
+            added.append(service.post("/points", json={"vectors": [[100.0 + row]]}).status_code)
+
+        threads = [threading.Thread(target=add, args=(row,)) for row in range(45)]
+        with collection._changes:
+            for thread in threads:
+                thread.start()
+            until(lambda: service.app.state.service.engines._under_way == AT_ONCE)
+            for _ in range(3):
+                assert service.post("/search", json={"id": 3}).status_code == 200
+            assert service.get("/health").json()["points"] == 20 and not added
+        for thread in threads:
+            thread.join()
+    assert added == [200] * 45 and collection.count() == 65
 
 
 def test_few_targets_are_measured_at_a_time():

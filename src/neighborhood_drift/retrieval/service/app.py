@@ -1,6 +1,7 @@
 """The application: the paths of the service over one store, and who may use them."""
 
 import json
+from functools import partial, wraps
 from typing import Annotated
 
 from anyio import CapacityLimiter, to_thread
@@ -26,7 +27,27 @@ PATHS = (
     *("/search", "/search/image", "/compact", "/save"),
 )
 UPLOAD = "/search/image"
+AT_ONCE = 4  # changes that wait for each other, or for the collection to be measured or saved, in threads of their own
 CHANGES = ("/points", "/points/delete", "/compact", "/save")
+
+
+def beside(threads: int):
+    """A decorator of paths that have so many threads of their own: theirs may wait while the others are at work.
+
+    >>> import asyncio
+    >>> asyncio.run(beside(1)(lambda: 5)())
+    5
+    """
+    limiter = CapacityLimiter(threads)
+
+    def with_own(path):
+        @wraps(path)
+        async def answer(**asked):
+            return await to_thread.run_sync(partial(path, **asked), limiter=limiter)
+
+        return answer
+
+    return with_own
 
 
 def create_app(
@@ -112,12 +133,12 @@ def _pages(app: FastAPI, state: State) -> None:
 
 def _reading(app: FastAPI, state: State, changes: str) -> None:
     store, searcher = state.store, state.searcher
-    own = CapacityLimiter(1)  # a thread beside those of the other paths, which may all be at work
 
     @app.get("/health", response_model=models.Health, responses=answers())
-    async def health():
+    @beside(1)
+    def health():
         """Whether the service answers, and how many points it has."""
-        return {"status": "ok", "points": await to_thread.run_sync(store.count, limiter=own)}
+        return {"status": "ok", "points": store.count()}
 
     @app.get("/info", response_model=models.Info, responses=answers())
     def info():
@@ -198,7 +219,10 @@ def _changing(app: FastAPI, state: State, permission: Permission) -> None:
     bearer = HTTPBearer(auto_error=False, description="the service's token")  # for the document alone
     guarded = {"dependencies": [Depends(permitted), *([Depends(bearer)] if permission.changes == "token" else [])]}
 
+    waiting = beside(AT_ONCE)
+
     @app.post("/points", response_model=models.Added, responses=answers(401, 403, 422), **guarded)
+    @waiting
     def add(given: Points):
         """Add points: all of them, or none."""
         with state.changing():
@@ -207,6 +231,7 @@ def _changing(app: FastAPI, state: State, permission: Permission) -> None:
         return {"ids": ids, "points": store.count()}
 
     @app.post("/points/delete", response_model=models.Deleted, responses=answers(401, 403, 404, 422), **guarded)
+    @waiting
     def delete(given: Ids):
         """Delete points: all of them, or none."""
         ids = checked_ids(given.ids)
@@ -221,6 +246,7 @@ def _changing(app: FastAPI, state: State, permission: Permission) -> None:
         return {"deleted": deleted, "points": store.count()}
 
     @app.post("/compact", response_model=models.Done, responses=answers(401, 403), **guarded)
+    @waiting
     def compact():
         """Begin to free, in the background, what deleted points still take."""
         if not store.info().get("deleted"):
@@ -229,6 +255,7 @@ def _changing(app: FastAPI, state: State, permission: Permission) -> None:
         return {"status": "compacting", "points": store.count()}
 
     @app.post("/save", response_model=models.Done, responses=answers(401, 403, 507), **guarded)
+    @waiting
     def save():
         """Keep all that was added and deleted so far."""
         try:

@@ -25,7 +25,8 @@ class Limits:
     points : int
         The most points that one request adds, deletes or lists.
     engine_bytes : int
-        The most bytes of vectors that get FAISS's graphs beside the store's own.
+        The most bytes of vectors that get FAISS's graph beside the store's own; they are held twice, in the
+        graph and for the truth that it is compared with.
     """
 
     k: int = 200
