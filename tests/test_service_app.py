@@ -687,4 +687,4 @@ def test_without_the_extra_serve_says_what_to_install(monkeypatch, saved):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "fastapi", None)
     answer = serve(saved)
-    assert answer.exit_code == 2 and "neighborhood-drift[serve]" in answer.output
+    assert answer.exit_code == 2 and ".[serve]" in answer.output

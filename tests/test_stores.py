@@ -391,8 +391,8 @@ def test_the_table_of_guarantees_has_a_cell_for_each_store():
     assert set(table.columns) == {"promise", *STORES} == {"promise", *KINDS.values()}
     assert table.map(lambda cell: isinstance(cell, str) and bool(cell.strip())).all(axis=None)
     assert table["promise"].is_unique
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    shown = readme.partition("<!-- guarantees -->")[2].partition("<!-- /guarantees -->")[0]
+    page = (Path(__file__).parents[1] / "docs" / "retrieval.md").read_text(encoding="utf-8")
+    shown = page.partition("<!-- guarantees -->")[2].partition("<!-- /guarantees -->")[0]
     cells = [[cell.strip() for cell in line.strip("| ").split("|")] for line in shown.strip().splitlines()]
     assert cells[0] == list(table.columns) and cells[2:] == table.to_numpy().tolist()
 

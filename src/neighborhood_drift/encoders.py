@@ -157,7 +157,7 @@ def _torch():
         import torchvision  # noqa: F401
     except ImportError as error:
         raise InputError(
-            "embedding images needs torch and torchvision; install them with: pip install 'neighborhood-drift[encode]'."
+            "embedding images needs torch and torchvision; install them in a clone: pip install -e '.[encode]'."
         ) from error
     return torch
 
@@ -236,7 +236,7 @@ def _open_clip():
         import open_clip
     except ImportError as error:
         raise InputError(
-            "encoder clip needs open_clip; install it with: pip install 'neighborhood-drift[clip]'."
+            "encoder clip needs open_clip; install it in a clone: pip install -e '.[clip]'."
         ) from error
     return open_clip
 

@@ -268,7 +268,7 @@ def _download(name: str, root) -> ImageList:
         from torchvision import datasets
     except ImportError as error:
         raise InputError(
-            f"image set {name} needs torchvision; install it with: pip install 'neighborhood-drift[encode]'."
+            f"image set {name} needs torchvision; install it in a clone: pip install -e '.[encode]'."
         ) from error
     folder = Path(root or cache_folder())
     folder.mkdir(parents=True, exist_ok=True)

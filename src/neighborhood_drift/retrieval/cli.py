@@ -251,7 +251,7 @@ def _described(encoder: str | None, size: str, color: bool) -> dict:
     if encoder is None:
         raise InputError(
             f"images need an encoder: --encoder {PIXELS} compares them pixel by pixel and needs nothing else; "
-            f"{', '.join(ENCODERS)} compare what is on them (pip install 'neighborhood-drift[encode]')."
+            f"{', '.join(ENCODERS)} compare what is on them (pip install -e '.[encode]')."
         )
     if encoder != PIXELS:
         return {"name": one_of(encoder, ENCODERS, "--encoder")}

@@ -62,7 +62,7 @@ def open_store(location, *, create: bool = True, **settings) -> Store:
     except ImportError as error:
         missing = getattr(error.__cause__ or error, "name", None)
         raise InputError(
-            f"{scheme}: needs the package {missing}, which is missing; pip install 'neighborhood-drift[stores]'."
+            f"{scheme}: needs the package {missing}, which is missing; in a clone: pip install -e '.[stores]'."
         ) from error
 
 

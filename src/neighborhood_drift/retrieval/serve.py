@@ -69,7 +69,7 @@ def serve(
         from .service.server import serve as run
     except ImportError as error:
         raise InputError(
-            f"the service needs the package {error.name}, which is missing; pip install 'neighborhood-drift[serve]'."
+            f"the service needs the package {error.name}, which is missing; in a clone: pip install -e '.[serve]'."
         ) from error
     logging.basicConfig(format="%(asctime)s %(message)s", stream=sys.stderr)
     logging.getLogger("neighborhood_drift.service").setLevel(logging.INFO)
