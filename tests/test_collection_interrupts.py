@@ -137,7 +137,7 @@ def test_interrupts_of_the_system_do_no_harm(tmp_path):
         while time.monotonic() < until:
             known = collection.ids()
             drawn = [known[row] for row in generator.permutation(len(known))[:8]]
-            vectors = generator.normal(size=(8, 4))
+            vectors = generator.normal(size=(8, 4)).astype(np.float32)
             try:
                 signal.setitimer(signal.ITIMER_REAL, generator.uniform(2e-5, 1.5e-3))
                 collection.add(vectors, [f"{done} {row}" for row in range(8 - len(drawn))] + drawn, replace=True)
@@ -154,6 +154,11 @@ def test_interrupts_of_the_system_do_no_harm(tmp_path):
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, earlier)
     assert came > 20
+    found = collection.search(points(20), 50, ef=400).ids
+    assert {one for ids in found for one in ids} <= set(collection.ids())
+    collection.save(tmp_path)
+    assert content(Collection.load(tmp_path)) == content(collection)
+    collection.compact()  # among many tombstones no link may lead to a point
     check_whole(collection, tmp_path)
 
 
