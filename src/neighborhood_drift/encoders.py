@@ -235,9 +235,7 @@ def _open_clip():
     try:
         import open_clip
     except ImportError as error:
-        raise InputError(
-            "encoder clip needs open_clip; install it in a clone: pip install -e '.[clip]'."
-        ) from error
+        raise InputError("encoder clip needs open_clip; install it in a clone: pip install -e '.[clip]'.") from error
     return open_clip
 
 

@@ -54,7 +54,7 @@ class Refused(InputError):
 def without_folders(sentence: str) -> str:
     """A sentence without the folders of the files that it names: where they lie is nobody's business.
 
-    >>> without_folders("/home/me/a.pth is missing, and so is C:\\\\data\\\\b.pth; read https://a.org/b or/and c.")
+    >>> without_folders("/srv/me/a.pth is missing, and so is C:\\\\data\\\\b.pth; read https://a.org/b or/and c.")
     'a.pth is missing, and so is b.pth; read https://a.org/b or/and c.'
     """
     return re.sub(r"(?<![\w/:.])(?:[A-Za-z]:)?(?:[/\\][^\s/\\:;,'\"()]+)*[/\\]([^\s/\\:;,'\"()]+)", r"\1", sentence)
