@@ -44,7 +44,7 @@ class Trace:
     distance_computations: int
 
 
-def search(graph: Graph, distances, k: int, ef: int, *, follows_k: bool) -> Trace:
+def search(graph: Graph, distances, k: int, ef: int, *, follows_k: bool, hidden=None) -> Trace:
     """Search the k nearest points in a graph, given the distance of the query to each point.
 
     Above level 0 the search walks to the nearest neighbor while there is a nearer one. At level 0 it expands the
@@ -61,6 +61,9 @@ def search(graph: Graph, distances, k: int, ef: int, *, follows_k: bool) -> Trac
     follows_k : bool
         True: the effort is max(ef, k), as in hnswlib and in FAISS's unbounded queue. False: it is ef whatever k is, as
         in FAISS's default.
+    hidden : (n,) bool, optional
+        Points that are marked as deleted: the search passes through them and returns none, as in hnswlib; they are not
+        among the points that fill its effort.
 
     Returns
     -------
@@ -100,7 +103,8 @@ def search(graph: Graph, distances, k: int, ef: int, *, follows_k: bool) -> Trac
     seen[entry] = True
     visited, expanded = [np.array([entry])], []
     waiting = [(distances[entry], entry)]
-    nearest = [-distances[entry]]  # the `effort` smallest distances so far, the largest of them first
+    shown = np.ones(graph.size, dtype=bool) if hidden is None else ~np.asarray(hidden, dtype=bool)
+    nearest = [-distances[entry]] if shown[entry] else []  # the `effort` smallest distances so far, the largest first
     while waiting:
         distance, point = heapq.heappop(waiting)
         if len(nearest) == effort and distance > -nearest[0]:
@@ -110,16 +114,16 @@ def search(graph: Graph, distances, k: int, ef: int, *, follows_k: bool) -> Trac
         fresh = targets[~seen[targets]]
         seen[fresh] = True
         visited.append(fresh)
-        for near, target in zip(distances[fresh].tolist(), fresh.tolist(), strict=True):
-            if len(nearest) < effort:
-                heapq.heappush(nearest, -near)
-            elif near < -nearest[0]:
-                heapq.heapreplace(nearest, -near)
-            else:
+        for near, target, counts in zip(distances[fresh].tolist(), fresh.tolist(), shown[fresh].tolist(), strict=True):
+            full = len(nearest) == effort
+            if full and near >= -nearest[0]:
                 continue  # as many points as the effort are nearer: it would never be expanded
+            if counts:
+                (heapq.heapreplace if full else heapq.heappush)(nearest, -near)
             heapq.heappush(waiting, (near, target))
     visited, radius = np.concatenate(visited).astype(np.int64), -nearest[0] if len(nearest) == effort else np.inf
     order = np.lexsort((visited, distances[visited]))
+    order = order[shown[visited[order]]]
     return Trace(
         visited[order[:k]],
         entry,

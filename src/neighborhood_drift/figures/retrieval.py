@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 from matplotlib.figure import Figure
 
 from .. import marks
+from ..files import replacing
 from . import style
 from .embeddings import no_images
 
@@ -48,7 +51,7 @@ def effort(table: pd.DataFrame) -> Figure:
 
 
 def deletions(table: pd.DataFrame) -> Figure:
-    """Draw overlap against ef (left) and against the time of a query (right) in the states of a collection.
+    """Draw overlap against ef (left) and against the distances of a query (right) in the states of a collection.
 
     Parameters
     ----------
@@ -58,11 +61,11 @@ def deletions(table: pd.DataFrame) -> Figure:
     figure, (left, right) = style.new(1, 2, size=(6.4, 3.4), sharey=True)
     for state, (color, marker, dashes) in STATES.items():
         rows = table[table["state"] == state]
-        for axes, x in ((left, "ef"), (right, "milliseconds")):
+        for axes, x in ((left, "ef"), (right, "computed")):
             axes.plot(rows[x], rows["overlap"], color=color, marker=marker, linestyle=dashes, label=state)
             style.band(axes, rows[x], rows["overlap_low"], rows["overlap_high"], color)
     left.set(xlabel="ef", ylabel="overlap with the exact neighbors")
-    right.set(xlabel="milliseconds of processor time a query")
+    right.set(xlabel="distances computed a query")
     style.logarithmic(left.xaxis)
     style.logarithmic(right.xaxis)
     style.percent(left.yaxis)
@@ -127,6 +130,15 @@ def differences(searched, exact, approx, rows, *, columns: int = 10) -> Figure:
             grid[2 * place + line, 0].set_ylabel(text, rotation=0, ha="right", va="center", fontsize=8)
     grid[0, 0].set_title("query", fontsize=8)
     return figure
+
+
+def leave(figure: Figure, name: str, out="") -> None:
+    """Write a figure to ``out/tables/<name>.png``, small enough for a separate run's to be kept with its facts."""
+    if out:
+        path = Path(out) / "tables" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as part:
+            figure.savefig(part, format="png", dpi=110)
 
 
 def _grid(lines: int, columns: int, height: float = 1.05):

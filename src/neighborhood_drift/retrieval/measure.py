@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -14,11 +13,12 @@ from ..consequences.voting import vote
 from ..intervals import bootstrap_means, limits
 from ..metrics import overlap
 from ..neighbors import MISSING, Neighbors
+from .collection import Collection
+from .promised import Promise, promises
 from .searched import Searched
-from .store import Hits, Store
+from .work import as_neighbors, distances_computed, milliseconds, seconds
 
 BEFORE, LAZY, COMPACTED = STATES = ("all points", "deleted lazily", "compacted")
-TIMED = 100  # queries that are timed, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,15 +34,19 @@ class Answers:
     exact : Neighbors
         Among these points.
     by_ef : dict of int to Neighbors
+    computed : dict of int to (t,) int64
+        Distances computed for each of the first queries, by ef; see `distances_computed`.
     milliseconds : dict
-        Least processor time a query of several passes, by ef; None stands for the exact search.
+        Of `work.milliseconds`, while all points are there; empty in other states, which come minutes later, when the
+        machine may be slower or faster.
     """
 
     state: str
     points: int
     exact: Neighbors
     by_ef: dict[int, Neighbors]
-    milliseconds: dict[int | None, float]
+    computed: dict[int, np.ndarray] = field(default_factory=dict)
+    milliseconds: dict[int | None, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,65 +61,44 @@ class Life:
         Ids of the points deleted, drawn at random; ascending.
     seconds : dict
         Processor time of "build" and "compact".
-    chosen : dict of str to dict
-        For each state with all points or compacted: ``ef`` that the target chose, None and the ``reason`` where none
-        was certified, and the overlap (q,) that the queries then got.
+    promises : tuple of Promise
+        The effort chosen for the target while all points are there, and compacted.
     """
 
     searched: Searched
     states: tuple[Answers, ...]
     gone: np.ndarray
     seconds: dict[str, float]
-    chosen: dict[str, dict]
+    promises: tuple[Promise, ...]
 
     def of(self, state: str) -> Answers:
         """The answers in a state."""
         return next(one for one in self.states if one.state == state)
 
 
-def as_neighbors(hits: Hits) -> Neighbors:
-    """Answers of a store whose ids are row numbers, as the study's measures take them.
-
-    Examples
-    --------
-    >>> as_neighbors(Hits(((4,),), (np.array([0.5]),), k=2, ef=10, seconds=0.0)).ids
-    array([[ 4, -1]])
-    """
-    ids = np.full((len(hits.ids), hits.k), MISSING)
-    distances = np.full(ids.shape, np.inf)
-    for row, (found, near) in enumerate(zip(hits.ids, hits.distances, strict=True)):
-        ids[row, : len(found)], distances[row, : len(found)] = found, near
-    return Neighbors(ids, distances)
-
-
-def answers(store: Store, searched: Searched, k: int, efs, state: str = BEFORE, *, repeats: int = 5) -> Answers:
-    """Ask all queries, exactly and at each ef, and time some of them again.
+def answers(collection, searched: Searched, k: int, efs, state: str = BEFORE, *, repeats: int = 5) -> Answers:
+    """Ask all queries, exactly and at each ef, and count and time what some of them take.
 
     Parameters
     ----------
-    store : Store
+    collection : Collection
         Its ids are row numbers of ``searched.base``.
     searched : Searched
     k : int
     efs : iterable of int
     state : str
     repeats : int, default 5
-        Timed passes over up to `TIMED` queries, of which the fastest counts: a cold cache and other work only add.
+        Timed passes, while all points are there.
 
     Returns
     -------
     Answers
     """
-    exact = as_neighbors(store.search(searched.queries, k, exact=True))
-    by_ef = {ef: as_neighbors(store.search(searched.queries, k, ef=ef)) for ef in efs}
-    timed = searched.queries[:TIMED]
-    passes = range(whole_number(repeats, "repeats", 1))
-    seconds = {
-        ef: min(_seconds(lambda ef=ef: store.search(timed, k, ef=ef, exact=ef is None)) for _ in passes)
-        for ef in (*efs, None)
-    }
-    milliseconds = {ef: 1000 * spent / len(timed) for ef, spent in seconds.items()}
-    return Answers(state, store.count(), exact, by_ef, milliseconds)
+    queries = searched.queries
+    exact = as_neighbors(collection.search(queries, k, exact=True))
+    by_ef = {ef: as_neighbors(collection.search(queries, k, ef=ef)) for ef in efs}
+    spent = milliseconds(collection, queries, k, efs, repeats=repeats) if state == BEFORE else {}
+    return Answers(state, collection.count(), exact, by_ef, distances_computed(collection, queries, k, efs), spent)
 
 
 def life(
@@ -143,7 +126,7 @@ def life(
     target : str
         What a search has to reach instead of an effort, see `choose_ef`; it is asked with all points and compacted.
     tuning_queries : int, default 500
-        Points of the collection on which its effort is chosen, at most.
+        Points on which its effort is chosen, at most.
     share : float, default 0.3
         Of the points deleted, from 0 to below 1.
     metric, M, ef_construction, seed
@@ -160,8 +143,6 @@ def life(
     InputError
         If the share is out of its range, fewer than k points would be left, or the target is no such thing.
     """
-    from .collection import Collection
-
     n, _ = len(searched.base), parse_target(target)
     share = float(numbers(share, "share"))
     if not 0 <= share < 1:
@@ -172,16 +153,17 @@ def life(
     collection = Collection(searched.base.shape[1], metric=metric, M=M, ef_construction=ef_construction, seed=seed)
     names = searched.labels if searched.labels is not None else [None] * n
     about = [{} if name is None else {"label": _class(searched, name)} for name in names]
-    seconds = {"build": _seconds(lambda: collection.add(searched.base, ids=range(n), metadata=about))}
+    spent = {"build": seconds(lambda: collection.add(searched.base, ids=range(n), metadata=about))}
     states = [answers(collection, searched, k, efs, BEFORE, repeats=repeats)]
-    chosen = {BEFORE: _chosen(collection, searched, k, target, tuning_queries, states[-1].exact)}
+    how = (collection, searched, k, target, tuning_queries)
+    chosen = promises(*how, states[-1].exact, state=BEFORE, seed=seed)
     gone = np.sort(np.random.default_rng([seed, 2]).choice(n, deleted, replace=False))
     collection.delete(gone)
-    states.append(answers(collection, searched, k, efs, LAZY, repeats=repeats))
-    seconds["compact"] = _seconds(collection.compact)
-    states.append(answers(collection, searched, k, efs, COMPACTED, repeats=repeats))
-    chosen[COMPACTED] = _chosen(collection, searched, k, target, tuning_queries, states[-1].exact)
-    return Life(searched, tuple(states), gone, seconds, chosen)
+    states.append(answers(collection, searched, k, efs, LAZY))
+    spent["compact"] = seconds(collection.compact)
+    states.append(answers(collection, searched, k, efs, COMPACTED))
+    chosen += promises(*how, states[-1].exact, gone, state=COMPACTED, seed=seed)
+    return Life(searched, tuple(states), gone, spent, tuple(chosen))
 
 
 def losses(one: Life, *, seed: int = 0) -> pd.DataFrame:
@@ -199,8 +181,10 @@ def losses(one: Life, *, seed: int = 0) -> pd.DataFrame:
         One row a state and ef: data, state, points, queries, k, ef, overlap, accuracy (share of queries whose
         neighbors' vote is their label), accuracy_exact, accuracy_change (minus that of the exact neighbors), and
         change (overlap minus that of the compacted collection, which has the same exact neighbors as the lazy one; nan
-        where all points are there), each with ``_low`` and ``_high``; missing (share of the slots left empty);
-        milliseconds and milliseconds_exact (processor time a query). Accuracies are nan without labels.
+        where all points are there), computed (distances a query, over those that were traced) and more (times as many
+        as compacted; nan where all points are there), each with ``_low`` and ``_high``; missing (share of the slots
+        left empty); milliseconds and milliseconds_exact (processor time a query; nan but where all points are there);
+        build_seconds and compact_seconds. Accuracies are nan without labels.
     """
     overlaps = {(of.state, ef): overlap(of.exact, nb) for of in one.states for ef, nb in of.by_ef.items()}
     columns, places = [], []
@@ -214,6 +198,9 @@ def losses(one: Life, *, seed: int = 0) -> pd.DataFrame:
             places.append((of, ef, nb))
     values = np.stack(columns, axis=1)
     low, high = limits(bootstrap_means(values, seed=seed))
+    counted = np.stack([of.computed[ef] for of, ef, _ in places], axis=1)
+    resampled = bootstrap_means(counted, seed=seed)
+    where = {(of.state, ef): place for place, (of, ef, _) in enumerate(places)}
     rows = []
     for place, (of, ef, nb) in enumerate(places):
         row = {"data": one.searched.name, "state": of.state, "points": of.points, "queries": len(values)}
@@ -221,9 +208,21 @@ def losses(one: Life, *, seed: int = 0) -> pd.DataFrame:
         for offset, name in enumerate(("overlap", "accuracy", "accuracy_exact", "accuracy_change", "change")):
             column = 5 * place + offset
             row |= {name: values[:, column].mean(), f"{name}_low": low[column], f"{name}_high": high[column]}
-        row |= {"missing": float((nb.ids == MISSING).mean()), "milliseconds": of.milliseconds[ef]}
-        rows.append({**row, "milliseconds_exact": of.milliseconds[None]})
+        anew = where[COMPACTED, ef] if of.state != BEFORE else None
+        for name, drawn, mean in (
+            ("computed", resampled[:, place], counted[:, place].mean()),
+            ("more", _ratio(resampled, place, anew), _ratio(counted.mean(axis=0)[None], place, anew)[0]),
+        ):
+            (below,), (above,) = limits(drawn[:, None])
+            row |= {name: mean, f"{name}_low": below, f"{name}_high": above}
+        row |= {"missing": float((nb.ids == MISSING).mean()), "milliseconds": of.milliseconds.get(ef, np.nan)}
+        row |= {"milliseconds_exact": of.milliseconds.get(None, np.nan)}
+        rows.append(row | {f"{name}_seconds": spent for name, spent in one.seconds.items()})
     return pd.DataFrame(rows)
+
+
+def _ratio(means, place: int, to: int | None) -> np.ndarray:
+    return np.full(len(means), np.nan) if to is None else means[:, place] / means[:, to]
 
 
 def right(nb: Neighbors, searched: Searched) -> np.ndarray:
@@ -271,21 +270,5 @@ def _same(ids, query: int, searched: Searched) -> float:
     return float((searched.labels[ids] == searched.query_labels[query]).mean())
 
 
-def _chosen(collection, searched: Searched, k: int, target: str, size: int, exact: Neighbors) -> dict:
-    try:
-        collection.tune(target, k, size=size)
-        hits = collection.search(searched.queries, k, target=target)
-    except InputError as error:
-        return {"ef": None, "reason": str(error), "overlap": np.full(len(searched.queries), np.nan)}
-    return {"ef": hits.ef, "reason": "", "overlap": overlap(exact, as_neighbors(hits))}
-
-
 def _class(searched: Searched, label) -> str:
     return searched.classes[label] if 0 <= label < len(searched.classes) else str(label)
-
-
-def _seconds(call) -> float:
-    """Processor time of this process, which is not lengthened by waiting for a core."""
-    start = time.process_time()
-    call()
-    return time.process_time() - start

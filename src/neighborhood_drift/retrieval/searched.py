@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from ..checks import InputError, vectors, whole_number
-from ..datasets import bundled_names, drawn, find_others, load_dataset
+from ..datasets import drawn, find_others, load_dataset
 from ..idx import PARTS, is_training_part, read_fashion_mnist
 
 # Pixels scaled to [0, 1] are other vectors than the data set's own, so they have a name of their own.
 PIXELS = {"fashion-mnist": "fashion-test-pixels", "fashion-mnist-train": "fashion-pixels"}
+STUDY = ("cifar10-resnet50", "l2")  # vectors and metric of the study's own paper
 WHITE = np.float32(255)
 HELD_OUT = 5  # where there are no queries, one point in so many is kept out of the collection, at most
 
@@ -145,12 +146,21 @@ def load_all(name_or_path, also=(), *, data_dir="", **options) -> list[Searched]
     return [own, *(one for one in further if one.checksum != own.checksum)]
 
 
-def to_show(found: list[Searched], name_or_path) -> Searched:
-    """Whose pictures a notebook shows: the last of further data beside the bundled vectors, which stand in for it.
+def is_of_study(name_or_path, metric: str) -> bool:
+    """Whether vectors and metric are those of the study's own paper, which alone sets other data beside them.
 
-    A user's own vectors are never set aside for other data.
+    >>> is_of_study("cifar10-resnet50", "l2"), is_of_study("cifar10-resnet50", "cosine"), is_of_study("mine.npy", "l2")
+    (True, False, False)
     """
-    return found[-1] if str(name_or_path) in bundled_names() else found[0]
+    return (str(name_or_path), metric) == STUDY
+
+
+def to_show(found: list[Searched], name_or_path, metric: str) -> Searched:
+    """Whose pictures a notebook shows: the last of further data beside the study's own vectors, which stand in for it.
+
+    Any other vectors are never set aside for other data.
+    """
+    return found[-1] if is_of_study(name_or_path, metric) else found[0]
 
 
 def some(one: Searched, count: int, *, seed: int = 0) -> np.ndarray:

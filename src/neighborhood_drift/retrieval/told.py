@@ -1,4 +1,4 @@
-"""Tables and facts of notebook 11: what a collection's answers kept, what was exchanged, and what deletions cost."""
+"""Tables of notebook 11: what a collection's answers kept, what was exchanged, and what deletions cost."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import pandas as pd
 
 from ..facts import fixed, interval, number, percent
 from ..intervals import bootstrap_means, limits
-from ..summaries import ABSENT
-from .measure import BEFORE, COMPACTED, LAZY, Life, exchanged, losses
+from .measure import BEFORE, COMPACTED, LAZY, Life, exchanged
+from .promised import GONE, INSIDE
 
 FEWEST = 20  # queries that an interval over queries takes
 WORST = 10  # the worst lists are those of one query in so many
+RESAMPLES = 1000
+KINDS = {"inside": INSIDE, "gone": GONE, "queries": "queries"}  # of `Promise`: attribute, for readers
 
 
 def setting(one: Life, metric: str) -> dict[str, str]:
@@ -56,7 +58,7 @@ def efforts(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def times(table: pd.DataFrame) -> pd.DataFrame:
-    """Milliseconds of a query in each state, exact and at each ef, a column an ef.
+    """Seconds of building and compacting, and milliseconds of a query while all points are there, exact and at each ef.
 
     Parameters
     ----------
@@ -64,9 +66,11 @@ def times(table: pd.DataFrame) -> pd.DataFrame:
         Of `measure.losses` or `together`.
     """
     rows = []
-    for (data, state), of in table.groupby(["data", "state"], sort=False):
-        known = {f"ef {ef}": ms for ef, ms in zip(of["ef"], of["milliseconds"], strict=True)}
-        rows.append({"data": data, "state": state, **known, "exact": of["milliseconds_exact"].iloc[0]})
+    for data, of in table[table["state"] == BEFORE].groupby("data", sort=False):
+        first = of.iloc[0]
+        once = {"build, seconds": first["build_seconds"], "compaction, seconds": first["compact_seconds"]}
+        known = {f"ef {ef}, ms": ms for ef, ms in zip(of["ef"], of["milliseconds"], strict=True)}
+        rows.append({"data": data, **once, **known, "exact, ms": first["milliseconds_exact"]})
     return pd.DataFrame(rows)
 
 
@@ -83,13 +87,15 @@ def deletions(table: pd.DataFrame) -> pd.DataFrame:
         states = {row.state: row for row in of.itertuples()}
         shown = {state: _cell(states[state], "overlap") for state in (BEFORE, LAZY, COMPACTED)}
         change = _cell(states[LAZY], "change", 4)
-        slower = states[LAZY].milliseconds / states[COMPACTED].milliseconds
-        rows.append({"data": data, "ef": ef, **shown, "lazily minus compacted": change, "times as long": slower})
+        more = _cell(states[LAZY], "more", 2)
+        rows.append(
+            {"data": data, "ef": ef, **shown, "lazily minus compacted": change, "distances, times as many": more}
+        )
     return pd.DataFrame(rows)
 
 
 def exchange(one: Life, efs, *, state: str = BEFORE, seed: int = 0) -> pd.DataFrame:
-    """What was missed and what came instead at some ef, over the queries whose lists differ.
+    """What was missed and what came instead at some ef.
 
     Parameters
     ----------
@@ -97,133 +103,120 @@ def exchange(one: Life, efs, *, state: str = BEFORE, seed: int = 0) -> pd.DataFr
     efs : iterable of int
     state : str
     seed : int
-        Of the bootstrap over those queries.
+        Of the bootstrap over queries.
 
     Returns
     -------
     DataFrame
-        One row an ef: ef, differing (share of the queries), nearest (share that missed its nearest neighbor), lost
-        (mean number, of those that differ), most (lost by one query), ratio, missed_same, instead_same and same_change
-        (instead minus missed), the last four with ``_low`` and ``_high``, which are nan where fewer than `FEWEST` lists
-        differ.
+        One row an ef: data, ef, differing (share of the queries whose lists differ), nearest (share that missed its
+        nearest neighbor), lost (mean number, of those that differ), nearest_worst (share that missed its nearest, of
+        the tenth of all queries that lost most), most (lost by one query), ratio, missed_same, instead_same and
+        same_change (instead minus missed), all but most with ``_low`` and ``_high``. The first four are resampled over
+        all queries, where one whose list does not differ lost nothing; the last four over those that differ, and
+        their limits are nan where fewer than `FEWEST` do.
     """
     of, rows = one.of(state), []
     for ef in efs:
         table = exchanged(of, ef, one.searched)
         table["same_change"] = table["instead_same"] - table["missed_same"]
         names = ["ratio", "missed_same", "instead_same", "same_change"]
-        count = len(of.exact.ids)
-        row = {"ef": ef, "differing": len(table) / count, "nearest": int(table["nearest"].sum()) / count}
-        row |= {"lost": table["lost"].mean(), "most": int(table["lost"].max()) if len(table) else 0}
-        if len(table) >= FEWEST:
-            values = table[names].to_numpy(dtype=np.float64)
-            low, high = limits(bootstrap_means(values, seed=seed))
-        else:
-            low = high = [np.nan] * len(names)
+        values = table[names].to_numpy(dtype=np.float64)
+        around = limits(bootstrap_means(values, seed=seed)) if len(table) >= FEWEST else np.full((2, 4), np.nan)
+        row = {"data": one.searched.name, "ef": ef, "most": int(table["lost"].max()) if len(table) else 0}
         for place, name in enumerate(names):
-            row |= {name: table[name].mean(), f"{name}_low": low[place], f"{name}_high": high[place]}
-        rows.append(row)
+            row |= {name: table[name].mean(), f"{name}_low": around[0][place], f"{name}_high": around[1][place]}
+        rows.append(row | _of_all(table, len(of.exact.ids), seed))
     return pd.DataFrame(rows)
 
 
-def exchanges(lives, efs, *, seed: int = 0) -> pd.DataFrame:
-    """`exchange` of each data set, for readers."""
-    return pd.DataFrame(
+def _of_all(table: pd.DataFrame, count: int, seed: int) -> dict[str, float]:
+    """What `exchange` says of all ``count`` queries, of which ``table`` has those that differ, most lost first."""
+    values = np.zeros((count, 3))  # in the order of the table; the rest has lost nothing
+    values[: len(table)] = np.stack([np.ones(len(table)), table["nearest"], table["lost"]], axis=1)
+    drawn = np.random.default_rng(seed).integers(0, count, (RESAMPLES, count))
+    drawn.sort(axis=1)
+    worst = -(-count // WORST)
+    found = {}
+    for rows, ends in ((np.arange(count)[None], ("",)), (drawn, ("_low", "_high"))):
+        differing, nearest, lost = (values[rows, column].mean(axis=1) for column in range(3))
+        of_these = np.divide(lost, differing, out=np.full_like(lost, np.nan), where=differing > 0)
+        measured = {"differing": differing, "nearest": nearest, "lost": of_these}
+        measured["nearest_worst"] = values[rows[:, :worst], 1].mean(axis=1)
+        for name, several in measured.items():
+            given = [several[:1]] if ends == ("",) else limits(several[:, None])
+            found |= {f"{name}{end}": float(value[0]) for end, value in zip(ends, given, strict=True)}
+    return found
+
+
+def exchanges(table: pd.DataFrame) -> pd.DataFrame:
+    """`exchange` of each data set, or `together`, for readers."""
+    rows = [
         {
-            "data": one.searched.name,
+            "data": row.data,
             "ef": row.ef,
-            "queries whose lists differ": percent(row.differing),
-            "that miss the nearest": percent(row.nearest),
-            "lost by these": fixed(row.lost, 2) if row.most else "–",
+            "queries whose lists differ": _percents(row, "differing"),
+            "that miss the nearest": _percents(row, "nearest"),
+            "lost by these": _cell(row, "lost", 2) if row.most else "–",
             "most": row.most,
             "distance, instead to missed": _cell(row, "ratio"),
             "missed, of the query's class": _cell(row, "missed_same"),
             "instead, of the query's class": _cell(row, "instead_same"),
         }
-        for one in lives
-        for row in exchange(one, efs, seed=seed).itertuples()
-    )
-
-
-def promised(lives, target: str, *, seed: int = 0) -> pd.DataFrame:
-    """What `choose_ef` chose for the target, and the overlap of the queries at it; a row a data set and state."""
-    rows = []
-    for one in lives:
-        for state, chosen in one.chosen.items():
-            low, high = limits(bootstrap_means(chosen["overlap"][:, None], seed=seed))
-            known = chosen["ef"] is not None
-            shown = f"{fixed(chosen['overlap'].mean())} ({interval(low[0], high[0])})" if known else ABSENT
-            about = {"data": one.searched.name, "state": state, "target": target}
-            rows.append({**about, "ef": str(chosen["ef"]) if known else "none certified", "overlap": shown})
+        for row in table.itertuples()
+    ]
     return pd.DataFrame(rows)
 
 
-def all_facts(lives, ef: int, *, seed: int = 0) -> dict[str, str]:
-    """What the paper cites: of the run's own vectors, which come first, under "main", of others under their name."""
-    words = ["main", *(one.searched.name.replace("-", "_") for one in lives[1:])]
-    found = {}
-    for one, word in zip(lives, words, strict=True):
-        found |= life_facts(one, ef, word, seed=seed)
-    return found
-
-
-def life_facts(one: Life, ef: int, word: str, *, seed: int = 0) -> dict[str, str]:
-    """What the paper cites of one data set, each fact beginning with ``word``.
+def promised(one: Life, target: str, *, seed: int = 0) -> pd.DataFrame:
+    """What was chosen for the target, and what each kind of query got of it.
 
     Parameters
     ----------
     one : Life
-    ef : int
-        The effort cited, beside the lowest and the highest that were measured.
-    word : str
+    target : str
     seed : int
+        Of the bootstrap over queries.
+
+    Returns
+    -------
+    DataFrame
+        One row a `Promise`: data, state, sample, target, ef (0 where none was certified), and the mean overlap of
+        inside, gone and queries, each with ``_low`` and ``_high``; nan where none of a kind was asked.
     """
-    table = losses(one, seed=seed)
-    efs = sorted(table["ef"].unique())
-    found = {
-        "data": one.searched.name,
-        "n": number(len(one.searched.base)),
-        "dimension": number(one.searched.base.shape[1]),
-        "queries": number(len(one.searched.queries)),
-        "asked": "held out of the data" if one.searched.held_out else "from outside",
-        "k": number(int(table["k"].iloc[0])),
-        "ef": number(ef),
-        "ef_low": number(int(efs[0])),
-        "ef_high": number(int(efs[-1])),
-        "deleted": number(len(one.gone)),
-        "left": number(one.of(LAZY).points),
-        "build_seconds": number(one.seconds["build"]),
-        "compact_seconds": number(one.seconds["compact"]),
-    }
-    rows = {(row.state, row.ef): row for row in table.itertuples()}
-    for name, at in (("low", efs[0]), ("ef", ef), ("high", efs[-1])):
-        before, lazy, compacted = (rows[state, at] for state in (BEFORE, LAZY, COMPACTED))
-        found |= _with_interval(f"overlap_{name}", before, "overlap")
-        found |= _with_interval(f"accuracy_{name}", before, "accuracy")
-        found |= _with_interval(f"vote_{name}", before, "accuracy_change", 4)
-        found |= _with_interval(f"lazy_{name}", lazy, "overlap")
-        found |= _with_interval(f"compacted_{name}", compacted, "overlap")
-        found |= _with_interval(f"change_{name}", lazy, "change", 4)
-        found[f"slower_{name}"] = number(lazy.milliseconds / compacted.milliseconds)
-        found[f"ms_{name}"] = number(before.milliseconds)
-        found[f"faster_{name}"] = number(before.milliseconds_exact / before.milliseconds)
-    found |= _with_interval("accuracy_exact", rows[BEFORE, efs[0]], "accuracy_exact")
-    found["ms_exact"] = number(rows[BEFORE, ef].milliseconds_exact)
-    low, cited = exchange(one, [efs[0], ef], seed=seed).itertuples()
-    found |= {"differing_ef": percent(cited.differing), "nearest_lost_ef": percent(cited.nearest)}
-    found |= {"differing": percent(low.differing), "nearest_lost": percent(low.nearest)}
-    found |= {"lost": fixed(low.lost, 2), "most": number(low.most)}
-    worst = exchanged(one.of(BEFORE), efs[0], one.searched).head(max(1, len(one.searched.queries) // WORST))
-    found["nearest_lost_worst"] = percent(worst["nearest"].mean(), 0)
-    for name in ("ratio", "missed_same", "instead_same", "same_change"):
-        found |= _with_interval(name, low, name)
-    for name, state in (("chosen", BEFORE), ("chosen_compacted", COMPACTED)):
-        chosen = one.chosen[state]
-        low, high = limits(bootstrap_means(chosen["overlap"][:, None], seed=seed))
-        found[f"{name}_ef"] = ABSENT if chosen["ef"] is None else number(chosen["ef"])
-        found[f"{name}_overlap"] = fixed(chosen["overlap"].mean())
-        found[f"{name}_overlap_interval"] = interval(low[0], high[0]) if chosen["ef"] else ABSENT
-    return {f"{word}_{name}": value for name, value in found.items()}
+    rows = []
+    for of in one.promises:
+        row = {"data": one.searched.name, "state": of.state, "sample": of.sample, "target": target, "ef": of.ef or 0}
+        for name in KINDS:
+            values = getattr(of, name)
+            low, high = limits(bootstrap_means(values[:, None], seed=seed)) if len(values) else ([np.nan], [np.nan])
+            row |= {name: values.mean() if len(values) else np.nan, f"{name}_low": low[0], f"{name}_high": high[0]}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def promises(table: pd.DataFrame) -> pd.DataFrame:
+    """`promised` of each data set, or `together`, for readers."""
+    rows = [
+        {
+            "data": row.data,
+            "state": row.state,
+            "chosen on": row.sample,
+            "ef": str(row.ef) if row.ef else "none certified",
+            **{f"overlap of {words}": _cell(row, name) for name, words in KINDS.items()},
+        }
+        for row in table.itertuples()
+    ]
+    return pd.DataFrame(rows)
+
+
+def _percents(row, name: str) -> str:
+    return f"{percent(getattr(row, name))} ({percents(row, name, 1)})"
+
+
+def percents(row, name: str, decimals: int) -> str:
+    """The limits of a share in a row of a table, as percentages."""
+    low, high = (100 * getattr(row, f"{name}_{end}") for end in ("low", "high"))
+    return f"{fixed(low, decimals)} to {fixed(high, decimals)} %"
 
 
 def _cell(row, name: str, decimals: int = 3) -> str:
@@ -234,9 +227,3 @@ def _cell(row, name: str, decimals: int = 3) -> str:
     if not np.isfinite(low):
         return fixed(value, decimals)
     return f"{fixed(value, decimals)} ({interval(low, high, decimals)})"
-
-
-def _with_interval(fact: str, row, name: str, decimals: int = 3) -> dict[str, str]:
-    low, high = getattr(row, f"{name}_low"), getattr(row, f"{name}_high")
-    around = interval(low, high, decimals) if np.isfinite(low) and np.isfinite(high) else ABSENT
-    return {fact: fixed(getattr(row, name), decimals), f"{fact}_interval": around}
