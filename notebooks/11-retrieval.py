@@ -37,11 +37,11 @@ k = 10
 efs = [10, 20, 50, 100, 200]  # efforts of the collection's searches
 ef = 50  # the effort that is cited
 target = "overlap=0.95"  # what an effort is chosen for
-tuning_queries = 200  # points on which it is chosen
+tuning_queries = 200  # on which it is chosen
 deleted = 0.3  # share of the points that are deleted
 M = 32
 ef_construction = 200
-repeats = 5  # timed passes
+repeats = 3  # timed passes
 shown = 5  # queries shown
 explored = 200  # queries of the explorer
 also = ["fashion-mnist-train"]  # further data, those that are at hand
