@@ -331,6 +331,7 @@ def test_a_run_elsewhere_is_rendered_from_the_same_paper(project, quarto, tmp_pa
     other = Project(tmp_path, tmp_path / "runs" / "mine")
     store(other, cell(FIGURE, SVG), cell(VALUES, TABLE))
     write_text(other.out / "_variables.yml", "drift: {queries: '7', overlap: '0.5'}\n")
+    write_text(other.sources / "published" / "extra" / "far.png", "a picture of a separate run")
     html, _ = direct.render(other)
     assert "We asked 7 queries." in plain(html.read_text())
     call = quarto()
@@ -338,3 +339,4 @@ def test_a_run_elsewhere_is_rendered_from_the_same_paper(project, quarto, tmp_pa
     assert call.read_text().split()[1] == str(other.out)
     assert (other.out / "index.qmd").read_text() == PAPER
     assert "'7'" in (other.out / "_variables.yml").read_text()
+    assert (other.out / "published" / "extra" / "far.png").exists()

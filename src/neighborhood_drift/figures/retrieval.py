@@ -41,7 +41,7 @@ def effort(table: pd.DataFrame) -> Figure:
     if before["accuracy_change"].isna().all():
         right.annotate("no labels", (0.5, 0.5), xycoords="axes fraction", ha="center")
     left.set(ylabel="overlap with the exact neighbors")
-    right.set(ylabel="change of the vote's accuracy")
+    right.set(ylabel="change of accuracy (percentage points)")
     for axes in (left, right):
         axes.set_xlabel("ef")
         style.logarithmic(axes.xaxis)

@@ -99,4 +99,9 @@ def copy_sources(project: Project) -> None:
     for path in project.sources.iterdir():
         if path.is_file() and path.name != "_variables.yml":
             shutil.copyfile(path, project.out / path.name)
+    # pictures of separate runs, which the paper shows beside those of its own notebooks
+    for path in (project.sources / "published" / "extra").glob("*.png"):
+        target = project.out / path.relative_to(project.sources)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
     write_text(project.out / "index.qmd", Paper(project, project.out).chosen())
