@@ -14,7 +14,7 @@ import pytest
 
 from neighborhood_drift import InputError
 from neighborhood_drift.files import sha256
-from neighborhood_drift.retrieval import Collection, disk
+from neighborhood_drift.retrieval import Collection, disk, open_store
 
 IDS = [5, -1, "", "\0", "a\0b", "5", "é", 2**62, -(2**63), "日本", "a", 0]
 
@@ -182,12 +182,12 @@ def test_what_names_a_folder_is_on_the_disk_after_it(tmp_path, monkeypatch):
     """A power cut keeps what was synced: the folders first, each in the one above it, then CURRENT."""
     collection, path, synced = filled(), tmp_path.resolve() / "new" / "kept", []
     sync = disk._sync
-    monkeypatch.setattr(disk, "_sync", lambda one: (synced.append((one, disk.pointer(path))), sync(one)))
+    monkeypatch.setattr(disk, "_sync", lambda one: (synced.append((one, (path / "CURRENT").exists())), sync(one)))
     collection.save(path)
-    before = [one for one, said in synced if said is None]
+    before = [one for one, named in synced if not named]
     assert path.parent in before and path.parent.parent in before
     assert before.index(state_folder(path)) < before.index(path)
-    assert synced[-1] == (path, disk.pointer(path))
+    assert synced[-1] == (path, True)
 
 
 def test_two_do_not_save_to_one_folder_at_once(tmp_path, monkeypatch):
@@ -283,6 +283,22 @@ def test_what_a_killed_first_save_leaves_is_no_collection_and_no_hindrance(tmp_p
     assert sorted(one.name for one in tmp_path.iterdir()) == [".lock", "CURRENT", "state-000002"]
 
 
+def test_a_whole_state_that_nothing_names_is_taken_up_and_never_removed_unasked(tmp_path):
+    kept = filled()
+    kept.save(tmp_path)
+    (tmp_path / "CURRENT").unlink()
+    (tmp_path / "state-000002").mkdir()
+    (tmp_path / "state-000002" / "vectors.npy").write_bytes(b"half")
+    with pytest.raises(InputError, match="holds another collection"):
+        filled(seed=1).save(tmp_path)
+    assert content(Collection.load(tmp_path)) == content(kept)
+    with open_store(tmp_path) as store:
+        assert content(store) == content(kept)
+        store.delete(store.ids(0, 1))
+        store.save()
+        assert content(Collection.load(tmp_path)) == content(store)
+
+
 NAMES = [
     "CURRENT", "collection.json", "deleted.npy", "graph.hnsw", "ids_are_text.npy", "ids_text.npy", "ids_text_ends.npy",
     "ids_whole.npy", "metadata.jsonl", "vectors.npy",
@@ -316,8 +332,11 @@ def test_damage_to_any_file_is_told_in_a_sentence(whole, name, tmp_path):
             Collection.load(path)
         assert name in str(told.value) and "\n" not in str(told.value)
     file.unlink()
-    with pytest.raises(InputError, match="is missing"):
-        Collection.load(path)
+    if name == "CURRENT":
+        assert content(Collection.load(path)) == content(Collection.load(whole[0]))
+    else:
+        with pytest.raises(InputError, match=r"is missing|holds no collection"):
+            Collection.load(path)
     file.mkdir()
     with pytest.raises(InputError, match=name):
         Collection.load(path)

@@ -127,6 +127,7 @@ def test_a_save_that_is_interrupted_at_any_step_can_be_done_again(tmp_path):
 def test_interrupts_of_the_system_do_no_harm(tmp_path):
     """Alarms that raise, at moments drawn over the time that changes take."""
     collection, generator, came, done = Collection(M=16, ef_construction=40), np.random.default_rng(0), 0, 0
+    filled()  # imports hnswlib, of whose import an interrupt would make another error
 
     def interrupt(*args):
         raise KeyboardInterrupt

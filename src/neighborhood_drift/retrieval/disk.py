@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..checks import InputError
-from ..files import PART, alone, clear_parts, replacing, sha256
+from ..files import PART, alone, clear_parts, replacing, sha256, write_text
 from .parts import GRAPH, read_parts, write_parts
 from .state import State
 
@@ -22,7 +22,20 @@ POINTER = re.compile(r"(state-\d{6,}) ([0-9a-f]{64})\n")
 
 
 def pointer(path) -> str | None:
-    """What CURRENT says: a state's folder and the checksum of its description; None where there is no such file."""
+    """What CURRENT says: a state's folder and the checksum of its description; None where there is no collection.
+
+    Without CURRENT, which a first save that was killed has not written yet and a copy may have lost, the newest state
+    that has its description counts: that is written last.
+    """
+    said = _written(path)
+    if said is not None or not Path(path).is_dir():
+        return said
+    whole = [one for one in Path(path).iterdir() if STATE.fullmatch(one.name) and (one / ABOUT).is_file()]
+    newest = max(whole, key=lambda one: int(STATE.fullmatch(one.name)[1]), default=None)
+    return None if newest is None else f"{newest.name} {sha256(newest / ABOUT)}\n"
+
+
+def _written(path) -> str | None:
     try:
         return (Path(path) / CURRENT).read_bytes().decode("ascii", "replace")
     except (FileNotFoundError, NotADirectoryError):
@@ -87,7 +100,7 @@ def write(
                 part.write_bytes(now.encode("ascii"))
                 telling(now)
         except BaseException:
-            if pointer(path) != now:
+            if _written(path) != now:
                 shutil.rmtree(folder, ignore_errors=True)
             raise
         _sync(path)
@@ -135,9 +148,10 @@ def _write_state(folder: Path, about: dict, state: State | None) -> str:
         write_parts(folder, state)
     files = {one.name: {"bytes": one.stat().st_size, "sha256": sha256(one)} for one in sorted(folder.iterdir())}
     document = json.dumps({"format": FORMAT, **about, "files": files}, indent=1)
-    (folder / ABOUT).write_text(document + "\n", encoding="utf-8")
-    for one in (*folder.iterdir(), folder):
+    for one in folder.iterdir():
         _sync(one)
+    write_text(folder / ABOUT, document + "\n")  # last and in one piece: it says that the state is whole
+    _sync(folder)
     return sha256(folder / ABOUT)
 
 
