@@ -13,7 +13,9 @@ WARM_UP = 1.0  # seconds that are not counted
 HEADERS = {"Content-Type": "application/json"}
 
 
-def load(address: tuple[str, int], requests, clients: int, seconds: float) -> tuple[list[float], int, float]:
+def load(
+    address: tuple[str, int], requests, clients: int, seconds: float, pause: float = 0.0
+) -> tuple[list[float], int, float]:
     """Send requests from many clients at once.
 
     Parameters
@@ -25,6 +27,8 @@ def load(address: tuple[str, int], requests, clients: int, seconds: float) -> tu
     clients : int
     seconds : float
         How long, after a warm-up that is not counted.
+    pause : float
+        Seconds that a client waits after an answer.
 
     Returns
     -------
@@ -40,7 +44,7 @@ def load(address: tuple[str, int], requests, clients: int, seconds: float) -> tu
         list(pool.map(time.sleep, [0.2] * len(shares)))  # both processes are there before the clock starts
         begin = time.time() + 0.3
         jobs = [
-            pool.submit(_process, address, requests, share, begin, seconds, sum(shares[:at]))
+            pool.submit(_process, address, requests, share, begin, seconds, pause, sum(shares[:at]))
             for at, share in enumerate(shares)
         ]
         parts = [job.result() for job in jobs]
@@ -56,10 +60,10 @@ def first_turn(number: int) -> int:
     return number * 7919
 
 
-def _process(address, requests, count, begin, seconds, offset):
+def _process(address, requests, count, begin, seconds, pause, offset):
     results = [([], [0]) for _ in range(count)]
     threads = [
-        threading.Thread(target=_client, args=(address, requests, begin, seconds, offset + i, *results[i]))
+        threading.Thread(target=_client, args=(address, requests, begin, seconds, pause, offset + i, *results[i]))
         for i in range(count)
     ]
     for thread in threads:
@@ -69,7 +73,7 @@ def _process(address, requests, count, begin, seconds, offset):
     return [one for latencies, _ in results for one in latencies], sum(errors[0] for _, errors in results)
 
 
-def _client(address, requests, begin, seconds, number, latencies, errors):
+def _client(address, requests, begin, seconds, pause, number, latencies, errors):
     connection = http.client.HTTPConnection(*address, timeout=60)
     time.sleep(max(0.0, begin - time.time()))
     counted, ends = begin + WARM_UP, begin + WARM_UP + seconds
@@ -90,4 +94,5 @@ def _client(address, requests, begin, seconds, number, latencies, errors):
         errors[0] += failed
         if not failed and now >= counted and now + took <= ends:
             latencies.append(took)
+        time.sleep(pause)
     connection.close()

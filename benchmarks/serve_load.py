@@ -36,6 +36,7 @@ POINTS, DIMENSION, QUERIES = 60_000, 784, 1_000
 M, EF_CONSTRUCTION, EF = 16, 200, 100
 CLIENTS, KS = (1, 8, 32), (10, 100)
 SETTLED = 60.0  # seconds of the soak after which memory is compared
+PAUSE = 0.05  # seconds between an answer and the next request of a client of the soak
 MOST_GROWTH = 0.05  # of the memory, from the second minute to the last
 
 
@@ -191,7 +192,7 @@ def soak(folder: Path, queries, seconds: float, say) -> dict:
         for thread in threads:
             thread.start()
         try:
-            latencies, errors, _ = load(("127.0.0.1", port), requests, 8, seconds)
+            latencies, errors, _ = load(("127.0.0.1", port), requests, 8, seconds, PAUSE)
         finally:
             stop.set()
             for thread in threads:
@@ -232,7 +233,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", default="", help="folder with fashion-mnist/; synthetic vectors without it")
     parser.add_argument("--seconds", type=float, default=5, help="of each measurement (default 5)")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=3, help="of the measurements; 0: the soak alone (default 3)")
     parser.add_argument("--soak", type=float, default=600, help="seconds of the soak; 0 leaves it out (default 600)")
     parser.add_argument("--out", type=Path, help="folder that gets the tables as service-load.csv and service-soak.csv")
     given = parser.parse_args()
@@ -242,16 +243,20 @@ def main() -> int:
         with Collection(base.shape[1], M=M, ef_construction=EF_CONSTRUCTION, ef=EF, threads=2) as collection:
             collection.add(base, progress=True)
             collection.save(folder)
-        table = with_ratios(throughput(folder, queries, given.seconds, given.repeats, tqdm.write))
+        table = None
+        if given.repeats:
+            table = with_ratios(throughput(folder, queries, given.seconds, given.repeats, tqdm.write))
         soaked = soak(folder, queries, given.soak, tqdm.write) if given.soak else None
     print(f"\n{name}, {len(base):,} x {base.shape[1]}, M = {M}, efConstruction = {EF_CONSTRUCTION}, ef = {EF}\n")
-    print(shown(table))
+    if table is not None:
+        print(shown(table))
     if soaked:
         print("\n" + "\n".join(f"{what}: {number(value)}" for what, value in soaked.items()))
     print(f"\nPython {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores")
     if given.out:
         given.out.mkdir(parents=True, exist_ok=True)
-        table.to_csv(given.out / "service-load.csv", index=False, float_format="%.4g")
+        if table is not None:
+            table.to_csv(given.out / "service-load.csv", index=False, float_format="%.4g")
         if soaked:
             pd.DataFrame([soaked]).to_csv(given.out / "service-soak.csv", index=False, float_format="%.6g")
     if not soaked:

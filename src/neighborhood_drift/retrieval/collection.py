@@ -168,7 +168,10 @@ class Collection(Store):
             elif not replace and any(one in state.row_of for one in given):
                 there = next(one for one in given if one in state.row_of)
                 raise InputError(f"id {there!r} is there already; replace=True gives it the new vector.")
-            with tqdm(total=len(points), desc="points added", unit="point", disable=None if progress else True) as bar:
+            if not progress:  # no bar at all: each takes a lock of the whole process
+                state.append(points, given, metadata)
+                return given
+            with tqdm(total=len(points), desc="points added", unit="point", disable=None) as bar:
                 state.append(points, given, metadata, tick=bar.update)
         return given
 
