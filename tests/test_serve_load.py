@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PUBLISHED = ROOT / "report" / "published"
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import http_clients  # noqa: E402
@@ -107,3 +109,12 @@ def test_growth_is_from_the_second_minute_to_the_last(a_minute, allowed):
 
 def test_a_short_soak_has_no_growth_to_tell():
     assert np.isnan(serve_load.memory_of([(1.0, 5.0), (2.0, 5.0)])["growth"])
+
+
+def test_readme_shows_the_published_measurement():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"<!-- load -->\n(.*?)\n<!-- /load -->", readme, re.DOTALL)
+    table = pd.read_csv(PUBLISHED / "service-load.csv")
+    assert block == str(serve_load.shown(table))
+    asked = [(k, clients) for k in serve_load.KS for clients in serve_load.CLIENTS]
+    assert list(zip(table["k"], table["clients"], strict=True)) == asked
