@@ -174,7 +174,7 @@ def soak(folder: Path, queries, seconds: float, say) -> dict:
                 vectors = queries[rounds[0] % len(queries) :][:1].repeat(4, axis=0).tolist()
                 _post(port, "/points", {"vectors": vectors, "ids": ids})
                 _post(port, "/points/delete", {"ids": ids})
-                if rounds[0] % 600 == 599:
+                if rounds[0] % 300 == 299 and not _compacting(port):
                     _post(port, "/compact", {})
             except OSError as error:
                 failures.append(error)
@@ -186,6 +186,8 @@ def soak(folder: Path, queries, seconds: float, say) -> dict:
         def watch():
             began = time.time()
             while not stop.wait(1.0):
+                if _compacting(port):
+                    continue
                 memory.append((time.time() - began, watched.memory_info().rss / 2**20))
 
         threads = [threading.Thread(target=change, args=(port,)), threading.Thread(target=watch)]
@@ -211,16 +213,18 @@ def soak(folder: Path, queries, seconds: float, say) -> dict:
 def memory_of(samples: list[tuple[float, float]]) -> dict[str, float]:
     """Medians of the second and the last minute, the growth between them as a share, and the highest.
 
-    ``samples`` are (seconds, MiB); nan where there is no second minute.
-
-    >>> memory_of([(90.0, 100.0), (600.0, 110.0)])["growth"]
-    0.1
+    ``samples`` are (seconds, MiB), one a second in which no compaction was at work, for it holds a second graph; nan
+    where there is none after the first minute.
     """
-    at, held = np.array(samples).T
-    first, last = held[(at > SETTLED) & (at <= 2 * SETTLED)], float(np.median(held[at > at[-1] - SETTLED]))
-    second = float(np.median(first)) if len(first) else float("nan")
-    growth = round(last / second - 1, 6)
-    return {"MiB, second minute": second, "MiB, last minute": last, "growth": growth, "highest MiB": float(held.max())}
+    settled = [held for at, held in samples if at > SETTLED]
+    first, last = (float(np.median(part)) if part else float("nan") for part in (settled[:60], settled[-60:]))
+    highest = max(held for _, held in samples)
+    return {"MiB, second minute": first, "MiB, last minute": last, "growth": last / first - 1, "highest MiB": highest}
+
+
+def _compacting(port: int) -> bool:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/info", timeout=120) as answer:
+        return json.load(answer)["compaction"] == "at work"
 
 
 def _post(port: int, path: str, body: dict) -> None:

@@ -269,7 +269,7 @@ def test_compressed_weights_are_the_same_weights(tmp_path, pictures, weights):
 
 def test_without_torch_the_extra_is_named(options, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(InputError, match=r"pip install 'neighborhood-drift\[encode\]'"):
+    with pytest.raises(InputError, match=r"pip install -e '.\[encode\]'"):
         embed(**options)
 
 

@@ -245,7 +245,7 @@ def test_what_is_no_encoder_is_refused(encoder, sentence):
 
 def test_without_torch_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(InputError, match=r"pip install 'neighborhood-drift\[encode\]'"):
+    with pytest.raises(InputError, match=r"pip install -e '.\[encode\]'"):
         picture_encoder(load_dataset("cifar10-resnet50").provenance["encoder"])
     assert picture_encoder(GRAY)([noise()]).shape == (1, 12), "pixels need no torch"
 

@@ -672,8 +672,9 @@ def test_make_serve_passes_its_variables_on():
     def command(*variables):
         root = Path(__file__).parents[1]
         shown = subprocess.run(
-            ["make", "-n", "serve", *variables], cwd=root, capture_output=True, text=True, check=True
-        )
+            ["make", "--no-print-directory", "-n", "serve", *variables],
+            cwd=root, capture_output=True, text=True, check=True,
+        )  # fmt: skip
         return shown.stdout.splitlines()[-1].partition("neighborhood_drift ")[2].split()
 
     assert command() == ["serve", "--port", "8000"]
