@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from neighborhood_drift import exact_neighbors
 from neighborhood_drift.marks import INSTEAD, MISSED
-from neighborhood_drift.retrieval import Collection, asking, filling, searching
+from neighborhood_drift.retrieval import Collection, asking, disk, filling, searching
 from neighborhood_drift.retrieval import cli as commands
 from neighborhood_drift.retrieval.opening import open_store
 from neighborhood_drift.retrieval.qdrant_store import QdrantStore
@@ -291,6 +291,18 @@ def test_vectors_are_added_to_a_folder_all_or_none(folder, monkeypatch):
         stopped = call("add", "all", "more.npy")
     assert stopped.exit_code == 130 and "0 new points are kept in all; give the same command again" in stopped.stderr
     assert document("add", "all", "more.npy") == {"added": 20, "known": 0, "points": 320}
+
+
+@pytest.mark.parametrize("words", [("build", "mine.npy", "--to", "all"), ("add", "all", "mine.npy")])
+def test_what_was_saved_before_a_stop_is_told_as_kept(words, folder, monkeypatch):
+    """The stop comes when CURRENT names the new state, while the older one is removed."""
+    done("build", "more.npy", "--to", "all")
+    done("delete", "all", *range(20))
+    with monkeypatch.context() as patched:
+        patched.setattr(disk.shutil, "rmtree", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
+        stopped = call(*words)
+    assert stopped.exit_code == 130 and "Stopped: 300 new points are kept in all" in stopped.stderr
+    assert document("info", "all")["points"] == 300
 
 
 KILLED = """

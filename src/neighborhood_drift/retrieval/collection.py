@@ -146,9 +146,14 @@ class Collection(Store):
                 "dimension": self.dimension, **vars(self._settings), "ef": self.ef, "encoder": self.encoder,
                 "target": self.target, "points": self.count(), "chosen": self._chosen.as_json(version),
             }  # fmt: skip
-            disk.write(path, about, self._state, known, lambda now: self._said.update({path: (*known, now)}), overwrite)
-            self._said[path] = self._said[path][-1:]
-            self._path, self._saved_version = path, version
+
+            def telling(now):
+                self._said[path] = (*known, now)
+
+            try:
+                disk.write(path, about, self._state, known, telling, overwrite)
+            finally:  # an interrupt may come when CURRENT names the new state already
+                self._saved(path, known, version)
 
     def add(
         self, vectors, ids: Iterable[Id] | None = None, metadata: Sequence[dict | None] | None = None, *,
@@ -264,6 +269,13 @@ class Collection(Store):
     def close(self) -> None:
         """Stop a compaction that is at work; the collection stays as it is."""
         self._compaction.stop()
+
+    def _saved(self, path: Path, known: tuple[str, ...], version: int) -> None:
+        """Remember that a version was saved, if what CURRENT says is new and ours."""
+        said = self._said.get(path, ())
+        if said != known and disk.pointer(path) == said[-1]:
+            self._said[path] = said[-1:]
+            self._path, self._saved_version = path, version
 
     def _counts(self) -> tuple[int, int, int]:
         state = self._state

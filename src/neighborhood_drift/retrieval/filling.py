@@ -67,6 +67,15 @@ def fill(store: Store, incoming: Incoming, ids: list[Id], done: Filled, *, repla
     there = set() if replace else set(store.ids())
     rows = [row for row, one in enumerate(ids) if one not in there]
     done.known = len(ids) - len(rows)
+    try:
+        _fill(store, incoming, ids, rows, done, replace, progress)
+    except KeyboardInterrupt:
+        if not _unsaved(store):  # it came when the last save had done its work
+            done.saved = done.added
+        raise
+
+
+def _fill(store, incoming, ids, rows, done, replace, progress):
     saved, pause = time.monotonic(), SAVE_EVERY
     with tqdm(total=len(ids), initial=done.known, desc="points", unit="point", disable=not progress) as bar:
         for start in range(0, len(rows), PART):
@@ -99,7 +108,7 @@ def add_together(store: Store, incoming: Incoming, done: Filled, *, replace=Fals
         store.add(incoming.read(rows), incoming.ids, incoming.metadata, replace=replace, progress=progress)
         store.save()
     except KeyboardInterrupt:
-        done.saved = 0 if _keeps_what_is_saved(store) else store.count() - before
+        done.saved = 0 if _unsaved(store) else store.count() - before
         if done.saved and incoming.ids is None:
             done.again = "they are the first of the source: the same command would add them twice, so give it the rest"
         elif done.saved and not replace:
@@ -116,6 +125,11 @@ def told_if_stopped(done: Filled, where: str):
     except KeyboardInterrupt:
         typer.echo(f"Stopped: {done.saved:,} new points are kept in {where}; {done.again}.", err=True)
         raise typer.Exit(INTERRUPTED) from None
+
+
+def _unsaved(store: Store) -> bool:
+    """Whether what is in memory is not on the disk; a server has no such difference."""
+    return _keeps_what_is_saved(store) and store.changed
 
 
 def _keeps_what_is_saved(store: Store) -> bool:
