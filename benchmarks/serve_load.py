@@ -37,7 +37,7 @@ M, EF_CONSTRUCTION, EF = 16, 200, 100
 CLIENTS, KS = (1, 8, 32), (10, 100)
 SETTLED = 60.0  # seconds of the soak after which memory is compared
 PAUSE = 0.05  # seconds between an answer and the next request of a client of the soak
-MOST_GROWTH = 0.05  # of the memory, from the second minute to the last
+MOST_GROWTH = 0.05  # of the memory between compactions, from the first settled minute to the last
 
 
 def data(folder: str) -> tuple[str, np.ndarray, np.ndarray]:
@@ -186,9 +186,7 @@ def soak(folder: Path, queries, seconds: float, say) -> dict:
         def watch():
             began = time.time()
             while not stop.wait(1.0):
-                if _compacting(port):
-                    continue
-                memory.append((time.time() - began, watched.memory_info().rss / 2**20))
+                memory.append((time.time() - began, watched.memory_info().rss / 2**20, _compacting(port)))
 
         threads = [threading.Thread(target=change, args=(port,)), threading.Thread(target=watch)]
         for thread in threads:
@@ -210,16 +208,16 @@ def soak(folder: Path, queries, seconds: float, say) -> dict:
     }
 
 
-def memory_of(samples: list[tuple[float, float]]) -> dict[str, float]:
-    """Medians of the second and the last minute, the growth between them as a share, and the highest.
+def memory_of(samples: list[tuple[float, float, bool]]) -> dict[str, float]:
+    """Medians of the first and last minute between compactions, the growth between them as a share, and the highest.
 
-    ``samples`` are (seconds, MiB), one a second in which no compaction was at work, for it holds a second graph; nan
-    where there is none after the first minute.
+    ``samples`` are (seconds, MiB, whether a compaction was at work), one a second. What is compared begins after
+    `SETTLED` and leaves out compactions, for each holds a second graph; nan where nothing is left.
     """
-    settled = [held for at, held in samples if at > SETTLED]
+    settled = [held for at, held, compacting in samples if at > SETTLED and not compacting]
     first, last = (float(np.median(part)) if part else float("nan") for part in (settled[:60], settled[-60:]))
-    highest = max(held for _, held in samples)
-    return {"MiB, second minute": first, "MiB, last minute": last, "growth": last / first - 1, "highest MiB": highest}
+    names = ("MiB at first, between compactions", "MiB at last, between compactions")
+    return {names[0]: first, names[1]: last, "growth": last / first - 1, "MiB at most": max(one[1] for one in samples)}
 
 
 def _compacting(port: int) -> bool:
