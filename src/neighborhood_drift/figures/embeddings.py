@@ -124,17 +124,11 @@ def distances(pairs, nearest, kth, k: int, *, metric: str = "l2") -> Figure:
     groups = [("nearest neighbor", nearest, style.VERMILION), (f"{k}-th neighbor", kth, style.BLUE)]
     groups.append(("random pair", pairs, style.BLACK))
     edges = np.linspace(0, max(np.max(values) for _, values, _ in groups), 80)
-    for (label, values, color), side in zip(groups, (-1, 0, 1), strict=True):
+    for label, values, color in groups:
         height, _ = np.histogram(values, bins=edges, density=True)
         axes.stairs(height, edges, color=color, fill=True, alpha=0.25)
-        axes.stairs(height, edges, color=color, linewidth=1.4)
-        # at the peak, to its outer side: the two groups of neighbors may have their peaks close together
-        peak = int(np.argmax(height))
-        axes.annotate(
-            label, (edges[peak + (side > 0)], height[peak]), xytext=(4 * side, 4), textcoords="offset points",
-            color=color, ha={-1: "right", 0: "center", 1: "left"}[side], fontsize=9,
-        )  # fmt: skip
-    axes.margins(y=0.12)
+        axes.stairs(height, edges, color=color, linewidth=1.4, label=label)
+    axes.legend()  # labels at the peaks would meet where two groups have theirs close together
     axes.set(xlabel=_unit(metric), ylabel="density", xlim=(0, None))
     return figure
 
