@@ -209,6 +209,22 @@ def test_a_long_text_does_not_squeeze_its_neighbors_and_a_narrow_table_is_measur
         assert "columns: 2," in typst_of(build)
 
 
+@pytest.mark.parametrize("columns", [7, 11, 40])
+def test_a_table_with_more_than_fits_stays_within_the_page(columns, project):
+    head, body = (
+        [first, *[other] * (columns - 1)]
+        for first, other in (("data", "µs at it"), ("fashion-mnist-train (separate run)", "45.5 (36.5 to 56.6)"))
+    )
+    rows = [head, ["-" * 10] * columns, body, body]
+    wide = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    store(project, cell(FIGURE, SVG), cell(VALUES, (wide, "text/markdown")))
+    with direct._built(project) as build:
+        (shares,) = re.findall(r"columns: \(([\d.%, ]+)\)", typst_of(build))
+    found = [float(share) for share in re.findall(r"[\d.]+", shares)]
+    assert len(found) == columns and sum(found) == pytest.approx(100, abs=0.5)
+    assert found[0] > found[1] > 0
+
+
 def typst_of(build) -> str:
     return (build / "paper.typ").read_text(encoding="utf-8")
 

@@ -56,8 +56,8 @@ local function figure(id, image, caption, code)
   return pandoc.Para(inlines)
 end
 
--- Columns of the PDF. Typst measures them where all fit the page; else no column gets more than its longest cell needs
--- nor less than its longest word, and the rest is shared by how much text they hold.
+-- Columns of the PDF. Typst measures them where all fit the page; else they share it by how much text they hold, but
+-- none gets more than its longest cell needs nor, where there is room for that, less than its longest word.
 local page, letter, sides = 454, 4.2, 10 -- points
 local function fit(block)
   local natural, least, amount, rows, longest = {}, {}, {}, 0, 0
@@ -79,28 +79,33 @@ local function fit(block)
     rows = rows + #body.body
   end
   local short = rows <= 16 and longest <= 48
-  local whole, left, weights, width = 0, page, 0, {}
+  local whole, fewest = 0, 0
   for column in ipairs(natural) do
     least[column] = math.min(least[column] or sides, page / 4)
     amount[column] = math.sqrt(amount[column] + 1)
-    whole, weights = whole + natural[column], weights + amount[column]
+    whole, fewest = whole + natural[column], fewest + least[column]
   end
   if whole <= page then
     for column, spec in ipairs(block.colspecs) do block.colspecs[column] = { spec[1] } end
     return short, false
   end
-  repeat -- settle a column whose share is out of its bounds, share the rest anew
-    local settled = false
+  local function shared(scale)
+    local widths, sum = {}, 0
     for column in ipairs(natural) do
-      local given = left * amount[column] / weights
-      local bound = given < least[column] and least[column] or given > natural[column] and natural[column]
-      if not settled and not width[column] and bound and weights > amount[column] then
-        width[column], left, weights, settled = bound, left - bound, weights - amount[column], true
-      end
+      local floor = least[column] * math.min(1, page / fewest)
+      widths[column] = math.max(floor, math.min(natural[column], scale * amount[column]))
+      sum = sum + widths[column]
     end
-  until not settled
-  for column, spec in ipairs(block.colspecs) do
-    block.colspecs[column] = { spec[1], (width[column] or left * amount[column] / weights) / page }
+    return widths, sum
+  end
+  local low, high = 0, page -- of the points for a unit of text: the widths grow with it
+  for _ = 1, 40 do
+    local middle = (low + high) / 2
+    local _, sum = shared(middle)
+    if sum <= page then low = middle else high = middle end
+  end
+  for column, width in ipairs((shared(low))) do
+    block.colspecs[column] = { block.colspecs[column][1], width / page }
   end
   return short, true
 end
