@@ -58,7 +58,7 @@ data_dir = ""  # folder of data that are not bundled, such as fashion-mnist/
 # %%
 import pandas as pd
 
-from neighborhood_drift import Collection, facts, separate
+from neighborhood_drift import Collection, facts, parse_target, separate
 from neighborhood_drift.figures import explorer as still
 from neighborhood_drift.figures import retrieval as draw
 from neighborhood_drift.figures.style import use_style
@@ -232,7 +232,7 @@ for one in lives:
 
 # %% tags=["nbval-ignore-output"]
 facts.record(
-    "retrieval", out=out, target=target, shown=seen.name, share=facts.percent(deleted, 0),
+    "retrieval", out=out, target=parse_target(target).text, shown=seen.name, share=facts.percent(deleted, 0),
     pictures=facts.count(0 if seen.images is None else len(seen.images)), **told_facts.all_facts(lives, ef, seed=seed),
 )  # fmt: skip
 

@@ -227,6 +227,9 @@ def test_tables_have_a_row_for_each_setting_and_say_where_it_was_measured(measur
     assert set(table["data"]) == {"made", "far (separate run)"}
     shown = scale_facts.laid_out(table, "size", 20, 0.9)
     assert len(shown) == 8 and not shown.isna().any(axis=None)
+    times = scale_facts.laid_out(table, "size", 20, 0.9, times=True)
+    assert len(times) == 8 and not times.isna().any(axis=None)
+    assert not {"µs, fixed ef", "build, s"} & set(shown) and {"µs, fixed ef", "build, s"} <= set(times)
     assert len(scale_facts.laid_out(table, "dimension", 20, 0.9)) == 3
     assert set(scale_facts.predictions(table, ["overlap"])["in the interval"]) <= {"yes", "no"}
 

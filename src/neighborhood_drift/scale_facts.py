@@ -32,7 +32,7 @@ def _cell(row, decimals: int | None = None) -> str:
     return shown(row.value) + around
 
 
-def laid_out(table: pd.DataFrame, study: str, k: int, target: float) -> pd.DataFrame:
+def laid_out(table: pd.DataFrame, study: str, k: int, target: float, *, times: bool = False) -> pd.DataFrame:
     """One row a data set, metric, dimension and size of a study, for readers; all cells but the first few are text.
 
     Parameters
@@ -44,6 +44,8 @@ def laid_out(table: pd.DataFrame, study: str, k: int, target: float) -> pd.DataF
         The neighborhood size of the overlaps; the efforts are those of the largest k measured.
     target : float
         The overlap whose effort is shown.
+    times : bool, default False
+        Show the time of a query at the fixed effort and that of a build, instead of what is found and at what effort.
     """
     rows = []
     columns = ["data", *(["metric"] if study == "metric" else []), "dimension", "n"]
@@ -52,19 +54,19 @@ def laid_out(table: pd.DataFrame, study: str, k: int, target: float) -> pd.DataF
         of_k = one[one["k"] == min(k, one["k"].max())]
         found = {(row.search, row.measure): row for row in of_k.itertuples()}
         largest = {row.measure: row for row in one[one["search"] == ENGINE].sort_values("k").itertuples()}
-        rows.append(
-            {
-                **dict(zip(columns, where, strict=True)),
+        if times:
+            cells = {"µs, fixed ef": largest.get("microseconds"), "build, s": largest.get("build_seconds")}
+            shown = {name: _cell(row) for name, row in cells.items()}
+        else:
+            shown = {
                 f"overlap, {label(ENGINE)}": _cell(found.get((ENGINE, "overlap")), 3),
                 f"overlap, {label(UNBOUNDED)}": _cell(found.get((UNBOUNDED, "overlap")), 3),
                 f"ef for {target:g}": _cell(largest.get(f"effort {target:g}"), 0),
                 "distances at it": _cell(largest.get(f"distances {target:g}"), 0),
                 "µs at it": _cell(largest.get(f"microseconds {target:g}")),
-                "µs, fixed ef": _cell(largest.get("microseconds")),
                 "LID": _cell(largest.get("lid"), 1),
-                "build, s": _cell(largest.get("build_seconds")),
             }
-        )
+        rows.append({**dict(zip(columns, where, strict=True)), **shown})
     return pd.DataFrame(rows)
 
 
