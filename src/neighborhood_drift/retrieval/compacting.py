@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 import threading
+import time
+import weakref
 from collections.abc import Callable
 
 import numpy as np
@@ -13,6 +17,7 @@ from .state import State
 BLOCK = 4096  # rows handed over at a time, so that no second copy of all vectors is held
 FEW = 256  # changes that are caught up with while other changes wait
 MOST_ROUNDS = 8
+LONGEST_WAIT = 1.0  # seconds for searches of the old state to end, before its memory is given back
 
 
 class Stopped(Exception):
@@ -25,7 +30,8 @@ def compact(old: State, changes: threading.RLock, stop: threading.Event, swap: C
     Rounds catch up with what was added and deleted meanwhile, which the old state tells by itself: new rows stand at
     its end, and more of the known ones are marked. The last round holds ``changes``, so that it misses nothing.
     """
-    new = State(old.settings, old.dimension, max(old.counts()[0], 1))
+    # room for as many again, which takes memory only when it is filled: the next change would make it anyway
+    new = State(old.settings, old.dimension, 2 * max(old.counts()[0], 1))
     place = np.empty(0, dtype=np.int64)
     for _ in range(MOST_ROUNDS):
         with changes:
@@ -63,6 +69,20 @@ def _catch_up(old: State, new: State, place: np.ndarray, deleted: np.ndarray, st
     return longer
 
 
+def _give_back(old: weakref.ref) -> None:
+    """Give the memory that an old state leaves back to the system, once the searches in it have ended.
+
+    glibc keeps what is freed for the thread that took it; with a thread for each compaction, parts of graphs pile up.
+    """
+    limit = time.monotonic() + LONGEST_WAIT
+    while old() is not None and time.monotonic() < limit:
+        time.sleep(0.01)
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
+        if trim is not None:
+            trim(0)
+
+
 class _Job:
     """One compaction: asked to stop, and ended."""
 
@@ -95,16 +115,18 @@ class Compaction:
                 raise InputError("a compaction is at work already; wait for it.")
             self._job = job
         try:
-            state = current()  # read only now: another compaction may just have put another one in its place
-            if state is None or not state.counts()[1]:
+            # read only now: another compaction may just have put another one in its place; in a list, from which it is
+            # taken, so that nothing keeps it when it is no longer needed
+            states = [current()]
+            if states[0] is None or not states[0].counts()[1]:
                 return
             if background:
                 self._error = None
-                work = (job, state, changes, swap)
+                work = (job, states, changes, swap)
                 thread = threading.Thread(target=self._behind, args=work, name="compaction", daemon=True)
                 thread.start()
             else:
-                compact(state, changes, job.stop, swap)
+                self._compact(job, states, changes, swap)
         except Stopped:
             raise InputError("the compaction was stopped, as the collection was closed.") from None
         finally:
@@ -134,9 +156,15 @@ class Compaction:
             return "at work"
         return "none" if self._error is None else str(self._error)
 
-    def _behind(self, job, state, changes, swap):
+    @staticmethod
+    def _compact(job, states, changes, swap):
+        old = weakref.ref(states[0])
+        compact(states.pop(), changes, job.stop, swap)
+        _give_back(old)
+
+    def _behind(self, job, states, changes, swap):
         try:
-            compact(state, changes, job.stop, swap)
+            self._compact(job, states, changes, swap)
         except Stopped:
             pass
         except BaseException as error:  # kept for who waits

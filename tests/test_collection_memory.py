@@ -1,0 +1,52 @@
+"""What a collection holds in memory after many compactions, in a process of its own."""
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+COMPACTING = """
+import json, sys, threading
+import numpy as np, psutil
+from neighborhood_drift.retrieval import Collection, compacting
+
+if sys.argv[1] == "kept":
+    compacting._give_back = lambda old: None
+base = np.random.default_rng(0).random((5_000, 784), dtype=np.float32)  # 16 MB: no pages of their own to the library
+collection, held = Collection(M=4, ef_construction=4, ef=4), []
+collection.add(base)
+
+def change(name):
+    ids = [f"{name} {row}" for row in range(4)]
+    collection.add(base[:4], ids)
+    collection.delete(ids)
+
+for turn in range(8):
+    threads = [threading.Thread(target=change, args=(f"{turn} {one}",)) for one in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    collection.compact(background=True)
+    collection.wait()
+    held.append(psutil.Process().memory_info().rss / 2**20)
+print(json.dumps(held))
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="a C library that can give back"
+)
+def test_compactions_give_back_the_memory_of_the_graphs_before():
+    """Without that, several graphs' worth of memory stays behind, which shows that the measurement sees it."""
+    held, environment = {}, {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    for what in ("given", "kept"):
+        command = [sys.executable, "-c", COMPACTING, what]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+        held[what] = json.loads(done.stdout)
+    graph = 5_000 * 784 * 4 / 2**20
+    assert max(held["given"]) - held["given"][0] < 2.5 * graph
+    assert max(held["kept"]) - max(held["given"]) > 2.5 * graph
