@@ -88,7 +88,7 @@ bench: .venv/engines.stamp .venv/test.stamp ## print the table of speed and memo
 
 bench-serve: .venv/serve.stamp .venv/test.stamp ## the service under load and ten minutes' soak, changes beside searches (20 minutes)
 	$(BIN)/python benchmarks/serve_load.py $(DATA_DIR:%=--data-dir %) $(OUT:%=--out %)
-	$(BIN)/python benchmarks/collection_threads.py --seconds 60
+	$(BIN)/python benchmarks/collection_threads.py --seconds 60 $(OUT:%=--out %)
 
 embed: .venv/encode.stamp ## vectors from IMAGES into OUT, with ResNet-50; how the bundled ones were made: data/README.md
 	@test -n "$(IMAGES)" || { echo 'Name what to embed, as in `make embed IMAGES=pictures.zip OUT=runs/pictures`.' >&2; exit 1; }

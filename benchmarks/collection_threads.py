@@ -22,6 +22,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
+from neighborhood_drift.facts import number
 from neighborhood_drift.retrieval import Collection
 from neighborhood_drift.tables import Table
 
@@ -164,20 +165,30 @@ def run(
     return {**counts, **zero, "error texts": one.errors}, pd.DataFrame(table, columns=columns)
 
 
+def shown(table: pd.DataFrame) -> Table:
+    """Either table for readers, three digits a number."""
+    numbers = table.select_dtypes("number").columns
+    return Table(table.assign(**{name: table[name].map(lambda value: number(value, 3)) for name in numbers}))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=60, help="how long readers and writers work together")
-    seconds = parser.parse_args().seconds
-    counts, table = run(seconds)
+    parser.add_argument("--out", type=Path, help="folder that gets the tables as threads-counts.csv and threads.csv")
+    given = parser.parse_args()
+    counts, table = run(given.seconds)
     texts = counts.pop("error texts")
-    print(Table(pd.DataFrame({"what": counts.keys(), "number": counts.values()})))
-    print()
-    print(Table(table, digits=2))
+    tables = {"threads-counts": pd.DataFrame({"what": counts.keys(), "number": counts.values()}), "threads": table}
+    print(*map(shown, tables.values()), sep="\n\n")
     print(f"\n{WRITERS} writers, {READERS} readers, k = {K}, ef = {EF}, {DIMENSION} dimensions")
     print(f"{POINTS:,} points and those of the writers; one more thread compacts and saves")
     print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores")
     for text in texts:
         print(text, file=sys.stderr)
+    if given.out:
+        given.out.mkdir(parents=True, exist_ok=True)
+        for name, frame in tables.items():
+            frame.to_csv(given.out / f"{name}.csv", index=False, float_format="%.4g")
     wrong = ("errors", "points lost", "points lost after saving and loading", "deleted points returned")
     return int(any(counts[name] for name in (*wrong, "points returned twice")))
 

@@ -220,6 +220,17 @@ def memory_of(samples: list[tuple[float, float, bool]]) -> dict[str, float]:
     return {names[0]: first, names[1]: last, "growth": last / first - 1, "MiB at most": max(one[1] for one in samples)}
 
 
+def told(soaked: dict) -> str:
+    """What a soak gave, in a sentence."""
+    names = ("minutes", "searches", "points added and deleted", "errors")
+    minutes, searches, changed, errors = (number(int(soaked[name])) for name in names)
+    first, last, most = (number(round(held)) for name, held in soaked.items() if name.startswith("MiB"))
+    return (
+        f"In {minutes} minutes: {searches} searches, {changed} points added and deleted again, {errors} errors; "
+        f"{first} MiB of memory in the first minute compared, {last} MiB in the last, and {most} MiB at most."
+    )
+
+
 def _compacting(port: int) -> bool:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/info", timeout=120) as answer:
         return json.load(answer)["compaction"] == "at work"
@@ -253,7 +264,7 @@ def main() -> int:
     if table is not None:
         print(shown(table))
     if soaked:
-        print("\n" + "\n".join(f"{what}: {number(value)}" for what, value in soaked.items()))
+        print(f"\n{told(soaked)} A search took {soaked['p99 ms']:.0f} ms at p99.")
     print(f"\nPython {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores")
     if given.out:
         given.out.mkdir(parents=True, exist_ok=True)

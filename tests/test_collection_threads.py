@@ -6,13 +6,16 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pytest
 
 from neighborhood_drift import InputError
 from neighborhood_drift.retrieval import Collection, overlap_of_hits
 from neighborhood_drift.retrieval.locks import ReadWriteLock
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from collection_threads import Run, run
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+from collection_threads import Run, run, shown  # noqa: E402
 
 
 def points(count, dimension=8, seed=0):
@@ -40,6 +43,21 @@ def test_writers_and_readers_at_once_lose_nothing_and_never_see_a_deleted_point(
     work = ("searches", "points added", "points replaced", "points deleted", "compactions", "saves")
     assert all(counts[name] > 0 for name in work), counts
     assert (table["searches"] > 0).all() and (table["p50 ms"] <= table["p99 ms"]).all()
+
+
+@pytest.mark.parametrize("name", ["threads-counts", "threads"])
+def test_the_page_shows_the_published_minute(name):
+    page = (ROOT / "docs" / "retrieval.md").read_text(encoding="utf-8")
+    block = page.partition(f"<!-- {name} -->\n")[2].partition(f"\n<!-- /{name} -->")[0]
+    assert block == str(shown(pd.read_csv(ROOT / "report" / "published" / f"{name}.csv")))
+
+
+def test_nothing_went_wrong_in_the_published_minute():
+    counts = pd.read_csv(ROOT / "report" / "published" / "threads-counts.csv").set_index("what")["number"]
+    zero = ("errors", "points lost", "points lost after saving and loading", "deleted points returned")
+    assert (counts[[*zero, "points returned twice"]] == 0).all()
+    work = ("searches", "points added", "points replaced", "points deleted", "compactions", "saves")
+    assert (counts[list(work)] > 0).all()
 
 
 def test_the_run_counts_what_is_lost():

@@ -117,10 +117,21 @@ def test_a_short_soak_has_no_growth_to_tell():
     assert np.isnan(serve_load.memory_of([(1.0, 5.0, False), (2.0, 5.0, False)])["growth"])
 
 
-def test_readme_shows_the_published_measurement():
+def shown_in_readme(name):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"<!-- load -->\n(.*?)\n<!-- /load -->", readme, re.DOTALL)
+    (block,) = re.findall(rf"<!-- {name} -->\n(.*?)\n<!-- /{name} -->", readme, re.DOTALL)
+    return block
+
+
+def test_readme_shows_the_published_measurement():
     table = pd.read_csv(PUBLISHED / "service-load.csv")
-    assert block == str(serve_load.shown(table))
+    assert shown_in_readme("load") == str(serve_load.shown(table))
     asked = [(k, clients) for k in serve_load.KS for clients in serve_load.CLIENTS]
     assert list(zip(table["k"], table["clients"], strict=True)) == asked
+
+
+def test_readme_tells_of_the_published_soak_which_was_whole_and_did_not_grow():
+    (soaked,) = pd.read_csv(PUBLISHED / "service-soak.csv").to_dict("records")
+    assert shown_in_readme("soak") == serve_load.told(soaked)
+    assert soaked["minutes"] == 10 and soaked["searches"] > 0 and soaked["points added and deleted"] > 0
+    assert soaked["errors"] == 0 and soaked["growth"] <= serve_load.MOST_GROWTH

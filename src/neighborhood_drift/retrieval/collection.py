@@ -146,14 +146,13 @@ class Collection(Store):
                 "dimension": self.dimension, **vars(self._settings), "ef": self.ef, "encoder": self.encoder,
                 "target": self.target, "points": self.count(), "chosen": self._chosen.as_json(version),
             }  # fmt: skip
-
-            def telling(now):
-                self._said[path] = (*known, now)
-
+            update = self._said.update
             try:
-                disk.write(path, about, self._state, known, telling, overwrite)
+                disk.write(path, about, self._state, known, lambda now: update({path: (*known, now)}), overwrite)
             finally:  # an interrupt may come when CURRENT names the new state already
-                self._saved(path, known, version)
+                said = self._said.get(path, ())
+                if said != known and disk.pointer(path) == said[-1]:
+                    self._said[path], self._path, self._saved_version = said[-1:], path, version
 
     def add(
         self, vectors, ids: Iterable[Id] | None = None, metadata: Sequence[dict | None] | None = None, *,
@@ -243,8 +242,8 @@ class Collection(Store):
     def compact(self, *, background: bool = False) -> None:
         """Build the graph anew without deleted points, in the order in which the others were added.
 
-        It takes the memory of a second collection. Searches and changes go on; the last of these wait a moment. `wait`
-        waits for it, and raises what went wrong in one in the background.
+        It takes the memory of a second collection until it ends. Searches and changes go on; the last of these wait a
+        moment. `wait` waits for it, and raises what went wrong in one in the background.
         """
         self._compaction.run(lambda: self._state, self._changes, self._swap, background)
 
@@ -269,13 +268,6 @@ class Collection(Store):
     def close(self) -> None:
         """Stop a compaction that is at work; the collection stays as it is."""
         self._compaction.stop()
-
-    def _saved(self, path: Path, known: tuple[str, ...], version: int) -> None:
-        """Remember that a version was saved, if what CURRENT says is new and ours."""
-        said = self._said.get(path, ())
-        if said != known and disk.pointer(path) == said[-1]:
-            self._said[path] = said[-1:]
-            self._path, self._saved_version = path, version
 
     def _counts(self) -> tuple[int, int, int]:
         state = self._state
