@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +17,13 @@ from neighborhood_drift import Collection
 SIDE, POINTS, CLASSES = 4, 240, 3
 TOKEN = "a-token-of-the-tests"
 LONGEST = 60  # seconds until a service has started or stopped, on a busy machine
+
+
+def signals_as_at_a_terminal():
+    """Heed SIGINT and SIGHUP, which whoever runs the tests in the background may have us ignore."""
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
 def pictured(folder, points=POINTS) -> Path:
@@ -42,7 +50,9 @@ class Service:
         environment = {name: value for name, value in os.environ.items() if name != "NEIGHBORHOOD_DRIFT_TOKEN"}
         command = [sys.executable, "-m", "neighborhood_drift", "serve", str(folder), "--port", "0", *words]
         with self.log.open("w", encoding="utf-8") as said:
-            self.process = subprocess.Popen(command, stderr=said, stdout=said, env=environment)
+            self.process = subprocess.Popen(
+                command, stderr=said, stdout=said, env=environment, preexec_fn=signals_as_at_a_terminal if os.name == "posix" else None,
+            )
         self.port = self._port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.http = httpx.Client(base_url=self.url, timeout=LONGEST)

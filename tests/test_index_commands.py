@@ -1,7 +1,6 @@
 """The commands `index`: what they make, find and draw, what a stopped one leaves, and what they refuse."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -284,10 +283,15 @@ def test_a_build_that_was_stopped_goes_on(folder, monkeypatch):
     assert document("build", "mine.npy", "--to", "all") == {"added": 0, "known": 300, "points": 300}
 
 
+def pressed(*_, **__):
+    """Ctrl-C."""
+    raise KeyboardInterrupt
+
+
 def test_vectors_are_added_to_a_folder_all_or_none(folder, monkeypatch):
     done("build", "mine.npy", "--to", "all")
     with monkeypatch.context() as patched:
-        patched.setattr(Collection, "save", lambda _: os.kill(os.getpid(), signal.SIGINT))
+        patched.setattr(Collection, "save", pressed)
         stopped = call("add", "all", "more.npy")
     assert stopped.exit_code == 130 and "0 new points are kept in all; give the same command again" in stopped.stderr
     assert document("add", "all", "more.npy") == {"added": 20, "known": 0, "points": 320}
@@ -299,7 +303,7 @@ def test_what_was_saved_before_a_stop_is_told_as_kept(words, folder, monkeypatch
     done("build", "more.npy", "--to", "all")
     done("delete", "all", *range(20))
     with monkeypatch.context() as patched:
-        patched.setattr(disk.shutil, "rmtree", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
+        patched.setattr(disk.shutil, "rmtree", pressed)
         stopped = call(*words)
     assert stopped.exit_code == 130 and "Stopped: 300 new points are kept in all" in stopped.stderr
     assert document("info", "all")["points"] == 300
