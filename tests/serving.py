@@ -50,9 +50,8 @@ class Service:
         environment = {name: value for name, value in os.environ.items() if name != "NEIGHBORHOOD_DRIFT_TOKEN"}
         command = [sys.executable, "-m", "neighborhood_drift", "serve", str(folder), "--port", "0", *words]
         with self.log.open("w", encoding="utf-8") as said:
-            self.process = subprocess.Popen(
-                command, stderr=said, stdout=said, env=environment, preexec_fn=signals_as_at_a_terminal if os.name == "posix" else None,
-            )
+            heed = signals_as_at_a_terminal if os.name == "posix" else None
+            self.process = subprocess.Popen(command, stderr=said, stdout=said, env=environment, preexec_fn=heed)
         self.port = self._port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.http = httpx.Client(base_url=self.url, timeout=LONGEST)
