@@ -66,6 +66,20 @@ def test_pdf_is_whole():
     assert text.count("Figure") >= len(cited_figures())
 
 
+def test_no_text_begins_beyond_the_margin():
+    """The two margins are equal; a table that is too wide would stand in the right one."""
+    found = []
+
+    def see(text, place, line, *_):
+        if text.strip():
+            found.append((line[4] * place[0] + place[4], page.page_number + 1, text.strip()))
+
+    for page in PdfReader(OUTPUT / "index.pdf").pages:
+        page.extract_text(visitor_text=see)
+    left, width = min(found)[0], float(page.mediabox.width)
+    assert [one for one in found if one[0] > width - left] == []
+
+
 def test_every_notebook_was_executed():
     names = {path.stem for path in (ROOT / "notebooks").glob("*.py")}
     executed = {path.stem: path for path in (ROOT / "report" / "notebooks").glob("*.ipynb")}
