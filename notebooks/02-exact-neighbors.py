@@ -193,7 +193,7 @@ print(f"k = {largest['k']:.0f}: float32 changes the order of {order} of the list
 print(f"{tied['across'].max():,} of {len(rows):,} lists hang on the rule for ties")
 
 # %% tags=["nbval-ignore-output"]
-blocked, short = fits.set_index("route").loc["blocked product"], saved.set_index("route")
+routes = fits.set_index("route")
 facts.record(
     "exact",
     out=out,
@@ -203,17 +203,10 @@ facts.record(
     blocked_seconds=full["seconds"],
     blocked_mib=full["mib"],
     product_ratio=full["ratio"],
-    products_share=facts.percent(short.loc["ids", "products"]),
-    shared_distances=facts.percent(short.loc["ids and distances", "distances"]),
-    doubtful_distances=facts.percent(short.loc["ids", "distances"]),
-    doubtful_unchunked=facts.percent(short.loc["ids, sums not in chunks", "distances"]),
-    plain_ratio=short.loc["each row by itself", "ratio"],
-    search_ratio=short.loc["ids and distances", "ratio"],
-    ids_ratio=short.loc["ids", "ratio"],
-    half_ratio=short["ratio"].iloc[1],
-    time_exponent=blocked["time_exponent"],
-    naive_sizes=int(fits.set_index("route").loc["naive loop", "sizes"]),
-    matrix_memory_exponent=fits.set_index("route").loc["n x n matrix", "memory_exponent"],
+    **exact_shortcuts.shortcut_facts(saved),
+    time_exponent=routes.loc["blocked product", "time_exponent"],
+    naive_sizes=int(routes.loc["naive loop", "sizes"]),
+    matrix_memory_exponent=routes.loc["n x n matrix", "memory_exponent"],
     negative=signs["negative"],
     own_distance=facts.percent(signs["own_largest"], 2),
     largest_k=int(largest["k"]),

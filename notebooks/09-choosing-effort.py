@@ -81,6 +81,8 @@ from neighborhood_drift.summaries import label
 from neighborhood_drift.tables import Table
 
 use_style()
+
+# %%
 cache = f"{out}/cache" if out else None
 sample = load_sample(vectors, points=points, seed=seed, metric=metric)
 base = sample.base

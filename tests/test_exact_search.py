@@ -4,13 +4,14 @@ import tracemalloc
 
 import numba
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neighborhood_drift import exact_search, screening
 from neighborhood_drift.exact import distances_to, exact_ids, exact_neighbors, scales
-from neighborhood_drift.exact_shortcuts import shortcuts
+from neighborhood_drift.exact_shortcuts import HALF, PRODUCT, ROUTES, shortcut_facts, shortcuts
 
 
 def by_float64(base, k, metric="l2"):
@@ -179,3 +180,20 @@ def test_what_shortcuts_save_is_counted(metric):
     assert pairs <= measured <= pairs + candidates - n * k
     assert 0 <= table.loc["ids", "distances"] < 1 <= candidates / (n * k)
     assert (table["seconds"] > 0).all() and table["ratio"].iloc[0] == 1
+
+
+def test_what_the_paper_cites_is_of_the_routes_it_names():
+    """Each fact is made to differ from all others, so that none can stand for another."""
+    names = [PRODUCT, HALF, *ROUTES]
+    table = pd.DataFrame({"route": names, "products": [0.01 * row for row in range(6)], "seconds": 1.0})
+    table["distances"], table["ratio"] = table["products"] + 0.1, table["products"] + 2
+    assert shortcut_facts(table) == {
+        "products_share": "5.0 %",
+        "shared_distances": "13.0 %",
+        "doubtful_distances": "15.0 %",
+        "doubtful_unchunked": "14.0 %",
+        "plain_ratio": 2.02,
+        "search_ratio": 2.03,
+        "ids_ratio": 2.05,
+        "half_ratio": 2.01,
+    }

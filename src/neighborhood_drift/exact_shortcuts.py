@@ -10,6 +10,7 @@ import pandas as pd
 from .checks import METRICS, one_of, vectors, whole_number
 from .exact import scales
 from .exact_search import Search
+from .facts import percent
 
 LARGEST = 10_000  # points whose product with themselves is timed: it fills 400 MB
 PRODUCT, HALF = "float32 product of two arrays", "float32 product of an array with itself"
@@ -77,6 +78,22 @@ def shortcuts(base, *, k: int, metric: str = "l2", repeats: int = 3) -> pd.DataF
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("route").reset_index()
     table["ratio"] = table["seconds"] / table["seconds"].iloc[0]
     return table[["route", "products", "distances", "seconds", "ratio"]]
+
+
+def shortcut_facts(table: pd.DataFrame) -> dict:
+    """What the paper cites of `shortcuts`: shares as text in percent, ratios to the product of two arrays."""
+    of = table.set_index("route")
+    plain, found, ids, unchunked = "each row by itself", "ids and distances", "ids", "ids, sums not in chunks"
+    return {
+        "products_share": percent(of.loc[ids, "products"]),
+        "shared_distances": percent(of.loc[found, "distances"]),
+        "doubtful_distances": percent(of.loc[ids, "distances"]),
+        "doubtful_unchunked": percent(of.loc[unchunked, "distances"]),
+        "plain_ratio": of.loc[plain, "ratio"],
+        "search_ratio": of.loc[found, "ratio"],
+        "ids_ratio": of.loc[ids, "ratio"],
+        "half_ratio": of.loc[HALF, "ratio"],
+    }
 
 
 def _run(points, k, metric, alone, chunks, only_ids):
