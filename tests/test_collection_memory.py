@@ -41,12 +41,15 @@ print(json.dumps(held))
     sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="a C library that can give back"
 )
 def test_compactions_give_back_the_memory_of_the_graphs_before():
-    """Without that, several graphs' worth of memory stays behind, which shows that the measurement sees it."""
-    held, environment = {}, {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-    for what in ("given", "kept"):
+    """Twice, beside the same work without giving back: what a run keeps differs by a graph or two between runs.
+
+    Eight runs of each kind, two at a time on two cores, grew by 11 to 42 MiB and by 97 to 146 MiB.
+    """
+    grown = {"given": 0.0, "kept": 0.0}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    for what in 2 * list(grown):
         command = [sys.executable, "-c", COMPACTING, what]
         done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-        held[what] = json.loads(done.stdout)
-    graph = 5_000 * 784 * 4 / 2**20
-    assert max(held["given"]) - held["given"][0] < 2.5 * graph
-    assert max(held["kept"]) - max(held["given"]) > 2.5 * graph
+        held = json.loads(done.stdout)
+        grown[what] += max(held) - held[0]
+    assert grown["given"] < 0.6 * grown["kept"], grown
